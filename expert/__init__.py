@@ -1,0 +1,1 @@
+"""Stages 1 and 2: PPO experts and the demonstrations they leave behind."""

@@ -1,0 +1,1 @@
+"""Generative adversarial imitation learning from failed experiences: the algorithms and the pipeline."""
