@@ -1,0 +1,101 @@
+"""Several seeds of one algorithm made into a mean and a spread, and compared with the expert.
+
+Seeds are put on one grid before they are averaged: all iterations in which at least one of them has a value.
+Between two of its own values a seed's curve is the straight line that a plot draws through them (a training
+return does not exist in an iteration in which no episode ended); before its first and after its last value it
+is nothing. Mean and spread exist only where every seed has a value, so that a seed dropping out never bends
+them: with a half-done seed the mean ends where that seed ends.
+"""
+
+import pandas as pd
+
+from analysis.curves import measurements
+from analysis.runs import EXPERT
+
+RETURNS = ("eval_return_mean", "return_mean")
+
+
+def seed_lines(curves: pd.DataFrame, env: str, algo: str, metric: str) -> pd.DataFrame:
+    """Every seed's curve on the common grid: `(iterations, seeds)`, NaN where a seed has not been."""
+    rows = measurements(curves)
+    rows = rows[(rows["env"] == env) & (rows["algo"] == algo) & (rows["metric"] == metric)]
+    grid = rows.pivot_table(index="iteration", columns="seed", values="value")
+    return grid.interpolate(method="index", limit_area="inside")
+
+
+def mean_and_std(lines: pd.DataFrame) -> pd.DataFrame:
+    """Mean and sample standard deviation (n − 1) over seeds, in the iterations that every seed has.
+
+    Args:
+        lines: `(iterations, seeds)`, from `seed_lines`.
+
+    Returns:
+        `(common iterations, 2)` with columns `mean`, `std`; the spread of a single seed is NaN, not 0.
+    """
+    common = lines.dropna(how="any")
+    return pd.DataFrame({"mean": common.mean(axis=1), "std": common.std(axis=1, ddof=1)})
+
+
+def expert_returns(curves: pd.DataFrame, env: str) -> list[float]:
+    """The evaluated return of each distinct expert that the runs in `env` imitated; mostly exactly one."""
+    rows = curves[(curves["env"] == env) & (curves["algo"] == EXPERT)]
+    return sorted(rows.loc[rows["metric"] == "eval_return_mean", "value"].unique().tolist())
+
+
+def final_values(curves: pd.DataFrame, metric: str) -> pd.DataFrame:
+    """One row an env and algo: `env, algo, seeds, iteration, mean, std, expert, percent_of_expert`.
+
+    `iteration` is the last one that every seed has; where none is, the row ends in NaN. `expert` is the mean
+    over distinct experts and exists only for returns; the percentage needs an expert's return above 0.
+    """
+    rows = measurements(curves)
+    table = []
+    for env, algo in sorted(set(zip(rows["env"], rows["algo"], strict=True))):
+        lines = seed_lines(curves, env, algo, metric)
+        final = mean_and_std(lines).tail(1)
+        experts = expert_returns(curves, env) if metric in RETURNS else []
+        expert = sum(experts) / len(experts) if experts else float("nan")
+        mean = float(final["mean"].iloc[0]) if len(final) else float("nan")
+        table.append(
+            {
+                "env": env,
+                "algo": algo,
+                "seeds": lines.shape[1],
+                "iteration": int(final.index[0]) if len(final) else float("nan"),
+                "mean": mean,
+                "std": float(final["std"].iloc[0]) if len(final) else float("nan"),
+                "expert": expert,
+                "percent_of_expert": 100 * mean / expert if expert > 0 else float("nan"),
+            }
+        )
+    return pd.DataFrame(table)
+
+
+def final_table(curves: pd.DataFrame, metric: str) -> str:
+    """`final_values` as lines of text, a dash where a number does not exist."""
+
+    def number(value: float, digits: int = 0) -> str:
+        return "–" if pd.isna(value) else f"{value:,.{digits}f}"
+
+    header = ("env", "algo", "seeds", "iteration", f"{metric}, mean ± std", "expert", "% of expert")
+    digits = 0 if metric in RETURNS else 4
+    cells = [header] + [
+        (
+            row["env"],
+            row["algo"],
+            str(row["seeds"]),
+            number(row["iteration"]),
+            f"{number(row['mean'], digits)} ± {number(row['std'], digits)}",
+            number(row["expert"]),
+            number(row["percent_of_expert"]),
+        )
+        for row in final_values(curves, metric).to_dict("records")
+    ]
+    widths = [max(len(cell) for cell in column) for column in zip(*cells, strict=True)]
+    return "\n".join(
+        "  ".join(
+            cell.ljust(width) if column < 2 else cell.rjust(width)
+            for column, (cell, width) in enumerate(zip(line, widths, strict=True))
+        ).rstrip()
+        for line in cells
+    )

@@ -1,0 +1,49 @@
+"""Draws Figure 1 by itself when a sweep ends.
+
+In a Hydra config:
+
+    hydra:
+      callbacks:
+        figure1:
+          _target_: analysis.callback.DrawAfterSweep
+"""
+
+import logging
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+from hydra.experimental.callback import Callback
+from omegaconf import DictConfig
+
+log = logging.getLogger(__name__)
+
+
+class DrawAfterSweep(Callback):
+    """Draws Figure 1 into the sweep's folder; args as the keys of `python -m analysis.figure1`."""
+
+    def __init__(
+        self,
+        metric: str = "eval_return_mean",
+        formats: Sequence[str] = ("png", "pdf"),
+        title: str | None = None,
+    ) -> None:
+        self.metric, self.formats, self.title = metric, list(formats), title
+
+    def on_multirun_end(self, config: DictConfig, **kwargs: Any) -> None:
+        """Draws what the sweep left and logs it; with nothing to draw it warns and says what to do."""
+        # Every job of a sweep imports this module: pandas and matplotlib wait for a figure to draw.
+        from analysis.figure1 import draw_figure1
+        from analysis.runs import RunsError
+
+        folder = Path(config.hydra.sweep.dir)
+        try:
+            figure = draw_figure1(folder, folder, self.metric, self.formats, self.title)
+        except RunsError as error:
+            log.warning(
+                "Figure 1 is not drawn: %s. When runs have finished: python -m analysis.figure1 runs=%s",
+                error,
+                folder,
+            )
+            return
+        log.info("Figure 1:\n%s", figure.report())

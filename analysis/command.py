@@ -1,0 +1,66 @@
+"""Command lines of `key=value` arguments, as Hydra's, for commands that must start quickly.
+
+A dataclass is the schema: a field is a key, its default the default, and `field(metadata=…)` holds `help`
+(one line), `valid` (what may stand there) and, where the values can be listed, `choices`.
+"""
+
+import typing
+from dataclasses import Field, fields
+from typing import Any, TypeVar
+
+from omegaconf import DictConfig, OmegaConf
+from omegaconf.errors import OmegaConfBaseException
+from yaml import YAMLError
+
+Schema = TypeVar("Schema")
+
+
+class ArgumentError(ValueError):
+    """An argument that the command cannot take; the message names the key, the value and what is valid."""
+
+
+def parse_arguments(schema: type[Schema], arguments: list[str]) -> Schema:
+    """An instance of the dataclass `schema` with the `key=value` arguments put in.
+
+    Text is taken as it stands, so a title may hold a colon; `null` is none; lists are `[a,b]`.
+
+    Raises:
+        ArgumentError: not key=value, an unknown key, or a value that its key cannot have.
+    """
+    keys = {field.name: field for field in fields(schema)}  # type: ignore[arg-type]
+    types = typing.get_type_hints(schema)
+    config: DictConfig = OmegaConf.structured(schema)
+    for argument in arguments:
+        key, equals, value = argument.partition("=")
+        if not equals or key not in keys:
+            problem = f"unknown key {key!r} in {argument!r}" if equals else f"{argument!r} is not key=value"
+            raise ArgumentError(f"{problem}; valid keys: {', '.join(keys)} (--help explains them)")
+        try:
+            is_text = types[key] in (str, str | None) and value != "null"
+            entry = {key: value} if is_text else OmegaConf.from_dotlist([argument])
+            config = typing.cast(DictConfig, OmegaConf.merge(config, entry))
+            check_choices(config[key], keys[key])
+        except (OmegaConfBaseException, YAMLError, ValueError):
+            raise ArgumentError(f"{argument}: valid is {keys[key].metadata['valid']}") from None
+    return typing.cast(Schema, OmegaConf.to_object(config))
+
+
+def check_choices(value: Any, field: Field[Any]) -> None:
+    """Raises ValueError where a list is empty or holds something that its key does not offer."""
+    choices = field.metadata.get("choices")
+    if choices and (not value or not set(value) <= set(choices)):
+        raise ValueError(value)
+
+
+def help_text(summary: str, schema: type, examples: str) -> str:
+    """What `--help` prints: the summary, one paragraph a key with its default, and examples."""
+    defaults = OmegaConf.structured(schema)
+    paragraphs = []
+    for field in fields(schema):
+        default = defaults[field.name]
+        shown = f"[{','.join(default)}]" if OmegaConf.is_list(default) else default
+        paragraphs.append(
+            f"  {field.name}={'null' if shown is None else shown}\n"
+            f"      {field.metadata['help']}\n      valid: {field.metadata['valid']}"
+        )
+    return "\n".join([summary, "", "Arguments (key=value) and their defaults:", *paragraphs, "", examples])

@@ -1,0 +1,129 @@
+"""The tidy table of learning curves: made from run folders, saved as CSV and Parquet, loaded again.
+
+One row a value: `env, algo, seed, iteration, env_steps, metric, value`; `seed`, `iteration` and `env_steps`
+are plain int64, `value` is float64 and never NaN. Iterations count from 1. Rows at iteration 0 are facts
+rather than measurements: a run's budget (`num_iterations`), whether it was a quick demonstration
+(`quick_demonstration`), and, as algo `expert` with seed 0, the expert's evaluated return
+(`eval_return_mean`, `eval_return_std`; one row an environment and distinct value).
+"""
+
+import os
+import tempfile
+from collections.abc import Callable
+from pathlib import Path
+
+import pandas as pd
+
+from analysis.runs import COLUMNS, EXPERT, Run, RunsError, expert_rows, find_run_folders, read_run, run_rows
+
+RESULTS_FILES = ("curves.parquet", "curves.csv")
+VALID_SOURCES = (
+    "valid: a folder with run folders below it (each with config.yaml and metrics.csv), a results folder "
+    "with curves.parquet in it, or a results file (.parquet, .csv)"
+)
+
+
+def load_curves(source: Path) -> pd.DataFrame:
+    """The tidy table behind `source`: run folders, a results file, or a folder that holds one.
+
+    Run folders win over a `curves.parquet` beside them, which an earlier, half-done drawing may have left.
+
+    Raises:
+        RunsError: nothing usable is there; the message names the path and what would be valid.
+    """
+    if not source.exists():
+        raise RunsError(f"runs={source} does not exist; {VALID_SOURCES}")
+    if source.is_file():
+        return read_results_file(source)
+    folders = find_run_folders(source)
+    if folders:
+        return read_run_folders(folders)
+    for name in RESULTS_FILES:
+        if (source / name).is_file():
+            return read_results_file(source / name)
+    raise RunsError(f"runs={source} holds no run folder and no results file; {VALID_SOURCES}")
+
+
+def read_run_folders(folders: list[Path]) -> pd.DataFrame:
+    """The tidy table of these run folders; a folder that is no imitation run is skipped with a warning.
+
+    Raises:
+        RunsError: none of them is a run, or two of them are the same run (env, algo, seed).
+    """
+    runs = [run for run in map(read_run, folders) if run is not None]
+    if not runs:
+        raise RunsError(
+            f"none of the {len(folders)} folders such as {folders[0]} is an imitation run; "
+            "valid: config.yaml has env.name, algo.name and seed"
+        )
+    refuse_twins(runs)
+    measured = [run_rows(run) for run in runs]
+    # Runs that share an expert each carry a copy of its return.
+    experts = [expert_rows(run) for run in runs]
+    filled = [frame for frame in [*measured, *experts] if len(frame)]
+    table = pd.concat(filled) if filled else pd.DataFrame(columns=COLUMNS)
+    return tidy(table).drop_duplicates(ignore_index=True)
+
+
+def refuse_twins(runs: list[Run]) -> None:
+    """Raises RunsError where two folders claim the same env, algo and seed, to be averaged silently."""
+    seen: dict[tuple[str, str, int], Run] = {}
+    for run in runs:
+        twin = seen.setdefault((run.env, run.algo, run.seed), run)
+        if twin is not run:
+            raise RunsError(
+                f"{twin.folder} and {run.folder} are both {run.env}/{run.algo}/seed={run.seed}; "
+                "valid: the folder of one experiment, with one folder for each env, algo and seed"
+            )
+
+
+def read_results_file(path: Path) -> pd.DataFrame:
+    """The tidy table saved at `path` (.parquet or .csv).
+
+    Raises:
+        RunsError: another suffix, an unreadable file, or a table without the tidy columns.
+    """
+    readers: dict[str, Callable[[Path], pd.DataFrame]] = {".parquet": pd.read_parquet, ".csv": pd.read_csv}
+    if path.suffix not in readers:
+        raise RunsError(f"runs={path} is neither a folder nor a .parquet or .csv file; {VALID_SOURCES}")
+    try:
+        table = readers[path.suffix](path)
+    except (OSError, ValueError) as error:  # the readers' own errors are ValueErrors
+        raise RunsError(f"runs={path} is not readable as {path.suffix}: {error}") from None
+    absent = [name for name in COLUMNS if name not in table]
+    if absent:
+        raise RunsError(
+            f"runs={path} has no column {', '.join(absent)}; valid: the long form {', '.join(COLUMNS)}"
+        )
+    return tidy(table)
+
+
+def tidy(table: pd.DataFrame) -> pd.DataFrame:
+    """The same rows in the one order and the dtypes that the module's docstring promises."""
+    whole = dict.fromkeys(("seed", "iteration", "env_steps"), "int64")
+    text = dict.fromkeys(("env", "algo", "metric"), "str")
+    typed = table[COLUMNS].astype({**text, **whole, "value": "float64"}).dropna(subset=["value"])
+    order = ["env", "algo", "seed", "metric", "iteration", "value"]
+    return typed.sort_values(order, ignore_index=True)
+
+
+def save_curves(curves: pd.DataFrame, folder: Path) -> list[Path]:
+    """Writes `curves.csv` and `curves.parquet` into `folder`, each of them whole or not at all."""
+    csv, parquet = folder / "curves.csv", folder / "curves.parquet"
+    write_atomically(csv, lambda path: curves.to_csv(path, index=False))
+    write_atomically(parquet, lambda path: curves.to_parquet(path, index=False))
+    return [csv, parquet]
+
+
+def write_atomically(path: Path, write: Callable[[Path], object]) -> None:
+    """Calls `write` on a file beside `path` and renames it to `path` once it is complete."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    with tempfile.TemporaryDirectory(prefix=".writing-", dir=path.parent) as folder:
+        complete = Path(folder) / path.name
+        write(complete)
+        os.replace(complete, path)
+
+
+def measurements(curves: pd.DataFrame) -> pd.DataFrame:
+    """The rows that a run measured: neither facts about it nor the expert's return."""
+    return curves[(curves["iteration"] >= 1) & (curves["algo"] != EXPERT)]

@@ -1,0 +1,157 @@
+"""Run folders: where they are, what they say of themselves, and their metrics as tidy rows.
+
+A run folder is any folder that holds `config.yaml` and `metrics.csv`. Its name carries the overrides that
+set it apart from the plain run (`seed=0,algo.z_f=-0.1`): they become part of its algorithm's label, so that
+a mean over seeds never mixes two settings.
+"""
+
+import io
+import json
+import logging
+import os
+import re
+from collections.abc import Iterable
+from dataclasses import dataclass
+from pathlib import Path
+
+import pandas as pd
+from omegaconf import DictConfig, OmegaConf
+from omegaconf.errors import OmegaConfBaseException
+from yaml import YAMLError
+
+log = logging.getLogger(__name__)
+
+COLUMNS = ["env", "algo", "seed", "iteration", "env_steps", "metric", "value"]
+EXPERT = "expert"
+
+# Facts about a run are rows at iteration 0, beside its measurements from iteration 1 on: so a results file
+# says as much about a half-done sweep as the run folders that it was made from.
+NUM_ITERATIONS = "num_iterations"
+QUICK = "quick_demonstration"
+
+# These have a column, a folder level or a key of their own: they are no part of an algorithm's label.
+IDENTITY_KEYS = frozenset({"env", "algo", "seed", "experiment"})
+
+
+class RunsError(ValueError):
+    """A source of curves that cannot be used; the message names the path and what would be valid."""
+
+
+@dataclass(frozen=True)
+class Run:
+    """What a run's `config.yaml` says of it; `algo` is the label, overrides included."""
+
+    folder: Path
+    env: str
+    algo: str
+    seed: int
+    num_iterations: int | None
+    quick: bool
+
+
+def find_run_folders(root: Path) -> list[Path]:
+    """All run folders at or below `root`, sorted; hidden folders and those inside a run are not searched."""
+    found = []
+    for folder, subfolders, files in os.walk(root):
+        if "config.yaml" in files and "metrics.csv" in files:
+            found.append(Path(folder))
+            subfolders.clear()
+        subfolders[:] = [name for name in subfolders if not name.startswith(".")]
+    return sorted(found)
+
+
+def algo_label(algo: str, overrides: Iterable[str]) -> str:
+    """`gailfe` and `["algo.z_f=-0.1"]` → `gailfe (algo.z_f=-0.1)`."""
+    others = sorted(item for item in overrides if item.split("=")[0] not in IDENTITY_KEYS)
+    return f"{algo} ({', '.join(others)})" if others else algo
+
+
+def overrides_in_name(folder_name: str) -> list[str]:
+    """`seed=0,algo.gamma=0.9,algo.sizes=_64,64_` → `["algo.gamma=0.9", "algo.sizes=_64,64_"]`, no seed."""
+    if "=" not in folder_name:
+        return []
+    others = re.sub(r"(^|,)seed=[^,]*", "", folder_name).strip(",")
+    # Only a comma with `key=` after it separates: values may hold commas themselves.
+    return re.split(r",(?=[^,=]+=)", others) if others else []
+
+
+def read_run(folder: Path) -> Run | None:
+    """The run in `folder`, or None, with a warning, where `config.yaml` is not that of an imitation run."""
+    path = folder / "config.yaml"
+    try:
+        config = OmegaConf.load(path)
+    except (YAMLError, OmegaConfBaseException, UnicodeDecodeError) as error:
+        log.warning("skipped %s: not readable as YAML (%s)", path, str(error).splitlines()[0])
+        return None
+    if not isinstance(config, DictConfig):
+        config = OmegaConf.create({})
+    try:
+        found = {key: OmegaConf.select(config, key) for key in ("env.name", "algo.name", "seed")}
+        budget = OmegaConf.select(config, "env.num_iterations")
+        experiment = OmegaConf.select(config, "experiment")
+    except OmegaConfBaseException as error:
+        log.warning("skipped %s: not a resolved config (%s)", path, str(error).splitlines()[0])
+        return None
+    absent = [key for key, value in found.items() if value is None]
+    if absent:
+        log.warning("skipped %s: it has no %s; a run's resolved config has them", path, ", ".join(absent))
+        return None
+    return Run(
+        folder=folder,
+        env=str(found["env.name"]),
+        algo=algo_label(str(found["algo.name"]), overrides_in_name(folder.name)),
+        seed=int(found["seed"]),
+        num_iterations=None if budget is None else int(budget),
+        quick=experiment == "quick",
+    )
+
+
+def read_metrics(path: Path) -> pd.DataFrame:
+    """`metrics.csv` as `(iterations, metrics)`, without a line that is being written just now.
+
+    Raises:
+        RunsError: the file has no `iteration` or `env_steps` column, or a line with too many cells.
+    """
+    text = path.read_text()
+    # A line without its newline is half-written: even where every cell is there, the last one may be cut.
+    complete = text[: text.rfind("\n") + 1]
+    if not complete.strip():
+        return pd.DataFrame(columns=["iteration", "env_steps"], dtype="float64")
+    try:
+        rows = pd.read_csv(io.StringIO(complete), index_col=False)
+    except pd.errors.ParserError as error:
+        raise RunsError(f"{path} is not a table of one row an iteration: {error}") from None
+    absent = [name for name in ("iteration", "env_steps") if name not in rows]
+    if absent:
+        raise RunsError(f"{path} has no column {', '.join(absent)}; it has: {', '.join(rows.columns)}")
+    rows = rows.apply(pd.to_numeric, errors="coerce").dropna(subset=["iteration", "env_steps"])
+    # A run that resumed may have repeated iterations: the later row is the one that it went on from.
+    return rows.drop_duplicates("iteration", keep="last")
+
+
+def run_rows(run: Run) -> pd.DataFrame:
+    """A run's measurements and facts in long form (`COLUMNS`), cells without a value left out."""
+    metrics = read_metrics(run.folder / "metrics.csv").melt(["iteration", "env_steps"], var_name="metric")
+    facts = {NUM_ITERATIONS: run.num_iterations, QUICK: 1 if run.quick else None}
+    about = pd.DataFrame(
+        [(0, 0, name, value) for name, value in facts.items()],
+        columns=["iteration", "env_steps", "metric", "value"],
+    )
+    rows = pd.concat([frame.dropna(subset=["value"]) for frame in (metrics, about)], ignore_index=True)
+    return rows.assign(env=run.env, algo=run.algo, seed=run.seed)[COLUMNS]
+
+
+def expert_rows(run: Run) -> pd.DataFrame:
+    """The evaluated return of the expert that a run imitated; no rows where `expert.json` is not there."""
+    path = run.folder / "expert.json"
+    try:
+        expert = json.loads(path.read_text())
+    except FileNotFoundError:
+        return pd.DataFrame(columns=COLUMNS)
+    except json.JSONDecodeError as error:
+        log.warning("no expert's return from %s: not readable as JSON (%s)", path, error)
+        return pd.DataFrame(columns=COLUMNS)
+    names = [name for name in ("eval_return_mean", "eval_return_std") if expert.get(name) is not None]
+    return pd.DataFrame(
+        [(run.env, EXPERT, 0, 0, 0, name, float(expert[name])) for name in names], columns=COLUMNS
+    )

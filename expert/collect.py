@@ -1,0 +1,131 @@
+"""Stage 2: `python -m expert.collect env=hopper` rolls the expert out and splits the failures off."""
+
+from __future__ import annotations
+
+import json
+import logging
+import shutil
+from collections.abc import Iterator, Sequence
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any
+
+import hydra
+import numpy as np
+import torch
+from omegaconf import DictConfig
+
+from expert.annotators import make_annotator
+from expert.demonstrations import EXPERT, FAILED, Demonstrations, save_demonstrations
+from gailfe.policy_file import load_policy
+from expert.train import env_recipe, make_expert
+from gailfe.config import Config, prepare
+from gailfe.envs import VectorEnv
+from gailfe.networks import GaussianPolicy
+from gailfe.rollout import Collector
+from gailfe.store import Store
+from gailfe.sweep import report_errors
+from gailfe.trajectory import Trajectory
+
+log = logging.getLogger(__name__)
+
+SUMMARY = "summary.json"
+
+
+class NotEnoughDemonstrations(RuntimeError):
+    """The expert fails too often to give as many trajectories as were asked for."""
+
+
+def make_demonstrations(config: Config, store: Store, expert_folder: Path, expert_key: str) -> tuple[Path, str]:
+    """The folder and key of the configured demonstrations, collected if the store lacks them."""
+    recipe = {
+        "version": 1,
+        "env": env_recipe(config.env),
+        "expert": expert_key,
+        "annotator": asdict(config.annotator),
+        "demonstrations": asdict(config.demonstrations),
+    }
+    return store.get(
+        "demonstrations", config.env.name, recipe, lambda folder: _collect_into(config, expert_folder, folder)
+    )
+
+
+def collect(config: Config, expert_folder: Path) -> tuple[Demonstrations, dict[str, Any]]:
+    """Roll out until `num_trajectories` episodes are no failure; what failed on the way is kept apart.
+
+    One environment, episode after episode: from a vector of them the short episodes would come first.
+
+    Returns:
+        The demonstrations, and how many episodes were tried, kept and split off, and their mean returns.
+
+    Raises:
+        NotEnoughDemonstrations: if `max_attempts` episodes don't hold that many.
+    """
+    settings = config.demonstrations
+    env = VectorEnv(config.env, 1, settings.seed)
+    policy = load_policy(expert_folder, env.observation_dim, env.action_space)
+    generator = None if settings.deterministic else torch.Generator().manual_seed(settings.seed)
+    annotator = make_annotator(config.annotator)
+    expert: list[Trajectory] = []
+    failed: list[Trajectory] = []
+    for trajectory in _episodes(Collector(env), policy, generator):
+        (failed if annotator(trajectory) else expert).append(trajectory)
+        if len(expert) == settings.num_trajectories:
+            break
+        if len(expert) + len(failed) == settings.max_attempts:
+            raise NotEnoughDemonstrations(
+                f"demonstrations.max_attempts={settings.max_attempts}: of so many episodes only {len(expert)} "
+                f"were no failure by annotator={config.annotator.name}, and demonstrations.num_trajectories="
+                f"{settings.num_trajectories} are wanted; train a better expert, allow more attempts, or take "
+                "its mean action (demonstrations.deterministic=true)"
+            )
+    summary = {
+        "tried": len(expert) + len(failed),
+        "kept": len(expert),
+        "failed": len(failed),
+        "expert_return_mean": _mean_return(expert),
+        "failed_return_mean": _mean_return(failed),
+    }
+    return Demonstrations(expert, failed), summary
+
+
+def _episodes(
+    collector: Collector, policy: GaussianPolicy, generator: torch.Generator | None
+) -> Iterator[Trajectory]:
+    while True:
+        yield from collector.collect(policy, 256, generator).finished
+
+
+def _mean_return(trajectories: Sequence[Trajectory]) -> float | None:
+    return float(np.mean([t.total_reward for t in trajectories])) if trajectories else None
+
+
+def _collect_into(config: Config, expert_folder: Path, folder: Path) -> None:
+    demonstrations, summary = collect(config, expert_folder)
+    for name in (EXPERT, FAILED):
+        shutil.rmtree(folder / name, ignore_errors=True)  # what an interrupted attempt left
+    metadata = {"seed": config.demonstrations.seed, "annotator": config.annotator.name, **summary}
+    save_demonstrations(folder, demonstrations, config.env, config.expert.name, metadata)
+    (folder / SUMMARY).write_text(json.dumps(summary, indent=2) + "\n")
+    log.info(
+        "demonstrations: tried %d episodes, kept %d (mean return %.0f), split off %d failed by %s%s",
+        summary["tried"],
+        summary["kept"],
+        summary["expert_return_mean"],
+        summary["failed"],
+        config.annotator.name,
+        "" if summary["failed"] else ": β_F will begin empty",
+    )
+
+
+@hydra.main(config_path="pkg://conf", config_name="config", version_base="1.3")
+def main(cfg: DictConfig) -> None:
+    with report_errors():
+        config = prepare(cfg)
+        store = Store(Path(config.paths.artifacts))
+        folder, _ = make_demonstrations(config, store, *make_expert(config, store))
+        print(folder)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,113 @@
+"""Reads and writes demonstrations as Minari datasets (HDF5)."""
+
+from __future__ import annotations
+
+import copy
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import gymnasium
+import minari
+import numpy as np
+from minari import MinariDataset
+from minari.data_collector import EpisodeBuffer
+from minari.dataset.minari_storage import MinariStorage
+
+from gailfe.config import EnvConfig
+from gailfe.envs import episode_limit, make_env
+from gailfe.trajectory import Trajectory
+
+EXPERT, FAILED = "expert-v0", "failed-v0"
+
+
+class Demonstrations(NamedTuple):
+    """What stage 2 hands to stage 3."""
+
+    expert: list[Trajectory]  # τ_E
+    failed: list[Trajectory]  # what β_F begins with; may be empty
+
+
+def save_demonstrations(
+    folder: Path, demonstrations: Demonstrations, env: EnvConfig, algorithm: str, metadata: dict[str, Any]
+) -> None:
+    """Write both datasets below `folder`; with MINARI_DATASETS_PATH set to it, `minari.load_dataset("expert-v0")`
+    and `minari.load_dataset("failed-v0")` find them.
+
+    Args:
+        folder: must not hold datasets yet.
+        demonstrations: raw observations, actions as the environment received them.
+        env: where they were collected.
+        algorithm: who collected them.
+        metadata: plain values, kept beside Minari's own.
+    """
+    for dataset_id, trajectories in ((EXPERT, demonstrations.expert), (FAILED, demonstrations.failed)):
+        _save_dataset(folder / dataset_id, dataset_id, trajectories, env, algorithm, metadata)
+
+
+def load_demonstrations(folder: Path) -> Demonstrations:
+    """What `save_demonstrations` wrote below `folder`."""
+    return Demonstrations(*(load_trajectories(folder / name) for name in (EXPERT, FAILED)))
+
+
+def load_trajectories(dataset: Path) -> list[Trajectory]:
+    """All episodes of the Minari dataset in the folder `dataset`.
+
+    Raises:
+        ValueError: if an episode has not ended (see `Trajectory`).
+    """
+    return [
+        Trajectory(
+            np.asarray(episode.observations),
+            np.asarray(episode.actions),
+            np.asarray(episode.rewards),
+            terminated=bool(episode.terminations[-1]),
+            truncated=bool(episode.truncations[-1]),
+        )
+        for episode in MinariDataset(dataset / "data")
+    ]
+
+
+def _save_dataset(
+    folder: Path,
+    dataset_id: str,
+    trajectories: Sequence[Trajectory],
+    env: EnvConfig,
+    algorithm: str,
+    metadata: dict[str, Any],
+) -> None:
+    spec = copy.deepcopy(gymnasium.spec(env.id))
+    spec.max_episode_steps = episode_limit(env)
+    spec.kwargs.update(env.kwargs)
+    probe = make_env(env)
+    data = folder.resolve() / "data"  # Minari joins a relative path to itself
+    data.mkdir(parents=True)
+    storage = MinariStorage.new(
+        data,
+        env_spec=spec,
+        observation_space=probe.observation_space,
+        action_space=probe.action_space,
+        data_format="hdf5",
+    )
+    probe.close()
+    storage.update_metadata(
+        {
+            "dataset_id": dataset_id,
+            "algorithm_name": algorithm,
+            "minari_version": minari.__version__,
+            **metadata,
+        }
+    )
+    storage.update_episodes(_buffer(i, trajectory) for i, trajectory in enumerate(trajectories))
+
+
+def _buffer(index: int, trajectory: Trajectory) -> EpisodeBuffer:
+    last = np.arange(len(trajectory)) == len(trajectory) - 1
+    return EpisodeBuffer(
+        id=index,
+        observations=trajectory.observations,
+        actions=trajectory.actions,
+        rewards=trajectory.rewards,
+        terminations=last & trajectory.terminated,
+        truncations=last & trajectory.truncated,
+    )

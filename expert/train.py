@@ -1,0 +1,137 @@
+"""Stage 1: `python -m expert.train env=hopper` trains an expert with PPO and keeps its best checkpoint."""
+
+from __future__ import annotations
+
+import csv
+import json
+import logging
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any
+
+import hydra
+from omegaconf import DictConfig
+
+from expert.ppo import PPO
+from gailfe.checkpoint import load_checkpoint, save_checkpoint
+from gailfe.config import Config, EnvConfig, prepare
+from gailfe.envs import VectorEnv
+from gailfe.evaluation import Evaluation, Evaluator
+from gailfe.policy_file import load_policy, save_policy
+from gailfe.progress import Progress
+from gailfe.rollout import Collector
+from gailfe.store import Store
+from gailfe.sweep import report_errors
+
+log = logging.getLogger(__name__)
+
+EVALUATION = "evaluation.json"
+
+
+def make_expert(config: Config, store: Store) -> tuple[Path, str]:
+    """The folder and key of the configured expert, trained if the store lacks it."""
+    recipe = {"version": 1, "env": env_recipe(config.env), "expert": asdict(config.expert)}
+    return store.get("experts", config.env.name, recipe, lambda folder: train_expert(config, folder))
+
+
+def env_recipe(env: EnvConfig) -> dict[str, Any]:
+    """What of an environment's config decides how it behaves."""
+    return {"id": env.id, "kwargs": dict(env.kwargs), "max_episode_steps": env.max_episode_steps}
+
+
+def train_expert(config: Config, folder: Path) -> None:
+    """Train into `folder`: policy.safetensors and policy.json (the best evaluated checkpoint), curve.csv, evaluation.json.
+
+    PPO loses its best policy late in training often enough that the last one is no expert. The checkpoints are
+    compared on the same initial states; the final evaluation of the best one uses fresh ones.
+    """
+    ppo_config = config.expert
+    env = VectorEnv(config.env, ppo_config.num_envs, ppo_config.seed)
+    ppo = PPO.create(ppo_config, env.observation_dim, env.action_space)
+    collector = Collector(env)
+    evaluator = Evaluator(config.env, ppo_config.eval_episodes, ppo_config.seed)
+    steps_per_iteration = ppo_config.steps_per_iteration
+    num_iterations = max(1, ppo_config.total_steps // steps_per_iteration)
+    curve: list[dict[str, float]] = []
+
+    checkpoint = folder / "checkpoint.pt"
+    state = load_checkpoint(checkpoint)
+    if state is not None:
+        ppo.load_state_dict(state["ppo"])
+        exact = collector.load_state_dict(state["collector"])
+        curve = state["curve"]
+        log.info("expert: resumed after %d iterations%s", len(curve), "" if exact else ", not bit-exact")
+
+    progress = Progress(
+        f"{config.env.name}: expert", num_iterations * steps_per_iteration, len(curve) * steps_per_iteration
+    )
+    for iteration in range(len(curve) + 1, num_iterations + 1):
+        batch = collector.collect(ppo.policy, steps_per_iteration // env.num_envs, ppo.generator)
+        row: dict[str, float] = {"iteration": iteration, "env_steps": iteration * steps_per_iteration}
+        row |= ppo.update(batch, progress=(iteration - 1) / num_iterations)
+        if batch.finished:
+            row["return_mean"] = sum(t.total_reward for t in batch.finished) / len(batch.finished)
+            row["episode_length_mean"] = sum(map(len, batch.finished)) / len(batch.finished)
+        evaluate = iteration % ppo_config.eval_every == 0 or iteration == num_iterations
+        if evaluate:
+            evaluation = evaluator(ppo.policy)
+            row |= {"eval_return_mean": evaluation.return_mean, "eval_return_std": evaluation.return_std}
+            if evaluation.return_mean > _best(curve):
+                save_policy(folder, ppo.policy, _architecture(config))
+        curve.append(row)
+        if evaluate:
+            save_checkpoint(
+                checkpoint, {"ppo": ppo.state_dict(), "collector": collector.state_dict(), "curve": curve}
+            )
+        progress.update(iteration * steps_per_iteration, f"best return {_best(curve):,.0f}")
+
+    _write_curve(folder / "curve.csv", curve)
+    final = evaluate_expert(config, folder, ppo_config.final_eval_episodes, seed=ppo_config.seed + 1)
+    (folder / EVALUATION).write_text(json.dumps(evaluation_record(final), indent=2) + "\n")
+    checkpoint.unlink(missing_ok=True)
+    log.info("expert: return %.0f ± %.0f (mean action)", final.return_mean, final.return_std)
+
+
+def evaluate_expert(config: Config, folder: Path, episodes: int, seed: int) -> Evaluation:
+    """Roll the expert in `folder` out with its mean action, `episodes` times from fresh initial states."""
+    env = VectorEnv(config.env, 1, seed)
+    policy = load_policy(folder, env.observation_dim, env.action_space)
+    return Evaluator(config.env, episodes, seed)(policy)
+
+
+def evaluation_record(evaluation: Evaluation) -> dict[str, float]:
+    """An evaluation as plain numbers, in the names of metrics.csv."""
+    return {
+        "episodes": len(evaluation.returns),
+        "eval_return_mean": evaluation.return_mean,
+        "eval_return_std": evaluation.return_std,
+        "eval_episode_length_mean": float(evaluation.lengths.mean()),
+    }
+
+
+def _best(curve: list[dict[str, float]]) -> float:
+    return max((row["eval_return_mean"] for row in curve if "eval_return_mean" in row), default=float("-inf"))
+
+
+def _architecture(config: Config) -> dict[str, Any]:
+    return {"hidden_sizes": list(config.expert.hidden_sizes), "activation": config.expert.activation}
+
+
+def _write_curve(path: Path, curve: list[dict[str, float]]) -> None:
+    columns = list(dict.fromkeys(key for row in curve for key in row))
+    with path.open("w", newline="") as file:
+        writer = csv.DictWriter(file, columns)
+        writer.writeheader()
+        writer.writerows(curve)
+
+
+@hydra.main(config_path="pkg://conf", config_name="config", version_base="1.3")
+def main(cfg: DictConfig) -> None:
+    with report_errors():
+        config = prepare(cfg)
+        folder, _ = make_expert(config, Store(Path(config.paths.artifacts)))
+        print(folder)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,111 @@
+"""The discriminator, its losses from equations (1) and (4), and the reward that it gives.
+
+Orientation: D_ω(s, a) is the probability that the pair came from the *policy*. D = sigmoid(logit).
+"""
+
+from __future__ import annotations
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from gailfe.config import DiscriminatorConfig
+from gailfe.networks import mlp
+
+
+class Discriminator(nn.Module):
+    """D_ω on normalised observations and unit actions."""
+
+    def __init__(
+        self, observation_dim: int, action_dim: int, config: DiscriminatorConfig, generator: torch.Generator
+    ) -> None:
+        super().__init__()
+        self.logit = mlp([observation_dim + action_dim, *config.hidden_sizes, 1], generator)
+
+    def forward(self, pairs: Tensor) -> Tensor:
+        """(…, obs_dim + action_dim) → logits (…)."""
+        return self.logit(pairs).squeeze(-1)
+
+
+def log_d(logits: Tensor) -> Tensor:
+    """log D."""
+    return F.logsigmoid(logits)
+
+
+def reward(logits: Tensor) -> Tensor:
+    """The policy's reward, r(s, a) = −log D(s, a): positive everywhere, large where D takes it for the expert."""
+    return -log_d(logits)
+
+
+def gailfe_objective(
+    policy_logits: Tensor, expert_logits: Tensor, failed_logits: Tensor | None, lambda_f: float, z_f: float
+) -> Tensor:
+    """What ω ascends: equation (4), or equation (1) where `failed_logits` is None; without the entropy, which
+    does not depend on ω.
+
+    E_π[log D] + E_E[log(1 − D)] + λ_F·(E_βF[log D] − Z_F).
+    """
+    objective = log_d(policy_logits).mean() + log_d(-expert_logits).mean()  # 1 − σ(x) = σ(−x)
+    if failed_logits is not None:
+        objective = objective + lambda_f * (log_d(failed_logits).mean() - z_f)
+    return objective
+
+
+def logit_entropy(logits: Tensor) -> Tensor:
+    """Mean entropy of the Bernoulli D [nats]; maximised with a small weight, it keeps D from saturating."""
+    return (F.softplus(logits) - torch.sigmoid(logits) * logits).mean()
+
+
+def gradient_penalty(
+    discriminator: Discriminator, policy_pairs: Tensor, expert_pairs: Tensor, generator: torch.Generator
+) -> Tensor:
+    """E[(‖∇ logit‖ − 1)²] between policy and expert pairs (Gulrajani et al. 2017, equation 3)."""
+    mix = torch.rand(len(policy_pairs), 1, generator=generator)
+    points = (mix * policy_pairs + (1 - mix) * expert_pairs).requires_grad_()
+    (gradient,) = torch.autograd.grad(discriminator(points).sum(), points, create_graph=True)
+    return ((gradient.norm(dim=-1) - 1) ** 2).mean()
+
+
+def discriminator_step(
+    discriminator: Discriminator,
+    optimizer: torch.optim.Optimizer,
+    policy_pairs: Tensor,
+    expert_pairs: Tensor,
+    failed_pairs: Tensor | None,
+    lambda_f: float,
+    z_f: float,
+    config: DiscriminatorConfig,
+    generator: torch.Generator,
+) -> dict[str, float]:
+    """One gradient step on ω.
+
+    Args:
+        policy_pairs, expert_pairs, failed_pairs: (batch_size, obs_dim + action_dim); no failed pairs for
+            GAIL, or while β_F is empty.
+
+    Returns:
+        discriminator_loss, d_policy, d_expert (mean D), and with failed pairs d_failed, log_d_failed: means before the step.
+    """
+    sources = [policy_pairs, expert_pairs] + ([] if failed_pairs is None else [failed_pairs])
+    logits = discriminator(torch.cat(sources))
+    policy_logits, expert_logits, *rest = logits.split([len(pairs) for pairs in sources])
+    failed_logits = rest[0] if rest else None
+    loss = -gailfe_objective(policy_logits, expert_logits, failed_logits, lambda_f, z_f)
+    loss = loss - config.logit_entropy * logit_entropy(logits)
+    if config.gradient_penalty > 0:
+        loss = loss + config.gradient_penalty * gradient_penalty(
+            discriminator, policy_pairs, expert_pairs, generator
+        )
+    optimizer.zero_grad()
+    loss.backward()
+    optimizer.step()
+    with torch.no_grad():
+        info = {
+            "discriminator_loss": loss.item(),
+            "d_policy": torch.sigmoid(policy_logits).mean().item(),
+            "d_expert": torch.sigmoid(expert_logits).mean().item(),
+        }
+        if failed_logits is not None:
+            info["d_failed"] = torch.sigmoid(failed_logits).mean().item()
+            info["log_d_failed"] = log_d(failed_logits).mean().item()
+    return info

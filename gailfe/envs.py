@@ -1,0 +1,171 @@
+"""A vector of Gymnasium environments, stepped in a loop, whose exact state can be saved and restored.
+
+Gymnasium's own vector environments neither expose the state of what they wrap nor hand out the final
+observation of an episode as part of the step's arrays, which is all that this one adds.
+"""
+
+from __future__ import annotations
+
+import logging
+from typing import Any, NamedTuple
+
+import gymnasium
+import mujoco
+import numpy as np
+from gymnasium.envs.mujoco import MujocoEnv
+
+from gailfe.config import ConfigError, EnvConfig
+
+log = logging.getLogger(__name__)
+
+# MuJoCo warns on standard error and in a file of the working directory, once an environment made; the
+# only warnings of the stock tasks are about deprecated attributes in Gymnasium's own model files.
+mujoco.set_mju_user_warning(lambda message: log.debug("MuJoCo: %s", str(message).strip()))
+
+
+class Step(NamedTuple):
+    """What one step of n environments returns.
+
+    `next_observations` are the true successors, `observations` those to act on next: they differ in the rows
+    where an episode ended and a new one began in the same step.
+    """
+
+    observations: np.ndarray  # (n, obs_dim)
+    next_observations: np.ndarray  # (n, obs_dim)
+    rewards: np.ndarray  # (n,)
+    terminated: np.ndarray  # (n,) bool
+    truncated: np.ndarray  # (n,) bool
+
+
+def make_env(config: EnvConfig, **kwargs: Any) -> gymnasium.Env:
+    """One environment, without a time limit of its own (`VectorEnv` counts) and without checkers.
+
+    Raises:
+        ConfigError: if Gymnasium doesn't know the id, or the spaces are not flat Boxes.
+    """
+    try:
+        env = gymnasium.make(
+            config.id, max_episode_steps=-1, disable_env_checker=True, **{**config.kwargs, **kwargs}
+        )
+    except (gymnasium.error.Error, TypeError) as error:
+        raise ConfigError(f"env.id={config.id} with env.kwargs={dict(config.kwargs)}: {error}") from error
+    for name, space in (("observation", env.observation_space), ("action", env.action_space)):
+        try:
+            box(space)
+        except TypeError as error:
+            raise ConfigError(f"env.id={config.id}: the {name} space {error}") from error
+    return env
+
+
+def box(space: gymnasium.Space[Any]) -> gymnasium.spaces.Box:
+    """`space`, if it is a flat Box; raises TypeError else."""
+    if not isinstance(space, gymnasium.spaces.Box) or len(space.shape) != 1:
+        raise TypeError(f"must be a flat Box, got {space}")
+    return space
+
+
+def episode_limit(config: EnvConfig) -> int:
+    """The time limit in steps: the configured one, else the registered one.
+
+    Raises:
+        ConfigError: if neither exists; without a limit a good policy's episode never ends.
+    """
+    limit = config.max_episode_steps or gymnasium.spec(config.id).max_episode_steps
+    if limit is None:
+        raise ConfigError(
+            f"env.max_episode_steps=null: {config.id} is registered without a limit; give one, in steps"
+        )
+    return limit
+
+
+class VectorEnv:
+    """`num_envs` copies of an environment with same-step autoreset.
+
+    Args:
+        config: which environment.
+        num_envs: how many.
+        seed: of the initial states; the i-th environment's stream is independent of how many there are.
+    """
+
+    def __init__(self, config: EnvConfig, num_envs: int, seed: int) -> None:
+        self.num_envs = num_envs
+        self._envs = [make_env(config) for _ in range(num_envs)]
+        self._seeds = [int(s.generate_state(1)[0]) for s in np.random.SeedSequence(seed).spawn(num_envs)]
+        self._limit = episode_limit(config)
+        self._elapsed = np.zeros(num_envs, dtype=np.int64)
+        self.observation_space = box(self._envs[0].observation_space)
+        self.action_space = box(self._envs[0].action_space)
+        self.observation_dim = self.observation_space.shape[0]
+        self.action_dim = self.action_space.shape[0]
+
+    def reset(self) -> np.ndarray:
+        """Start new episodes from the seed. Returns observations (num_envs, obs_dim)."""
+        self._elapsed[:] = 0
+        pairs = zip(self._envs, self._seeds, strict=True)
+        return np.stack([env.reset(seed=seed)[0] for env, seed in pairs])
+
+    def step(self, actions: np.ndarray) -> Step:
+        """Step every environment once.
+
+        Args:
+            actions: (num_envs, action_dim), within the action space.
+        """
+        shape = (self.num_envs, self.observation_dim)
+        observations = np.empty(shape)
+        next_observations = np.empty(shape)
+        rewards = np.empty(self.num_envs)
+        terminated = np.empty(self.num_envs, dtype=bool)
+        truncated = np.empty(self.num_envs, dtype=bool)
+        self._elapsed += 1
+        for i, env in enumerate(self._envs):
+            observation, reward, terminated[i], truncated[i], _ = env.step(actions[i])
+            truncated[i] |= self._elapsed[i] >= self._limit
+            rewards[i] = float(reward)
+            next_observations[i] = observation
+            if terminated[i] or truncated[i]:
+                observation, _ = env.reset()
+                self._elapsed[i] = 0
+            observations[i] = observation
+        return Step(observations, next_observations, rewards, terminated, truncated)
+
+    def close(self) -> None:
+        for env in self._envs:
+            env.close()
+
+    @property
+    def restorable(self) -> bool:
+        """Whether the environments' exact state can be saved."""
+        return all(isinstance(env.unwrapped, MujocoEnv) for env in self._envs)
+
+    def state_dict(self) -> dict[str, Any]:
+        """Everything that the next step depends on. Raises TypeError unless `restorable`."""
+        return {"elapsed": self._elapsed.copy(), "envs": [_get_state(env.unwrapped) for env in self._envs]}
+
+    def load_state_dict(self, state: dict[str, Any]) -> None:
+        """Continue exactly where `state_dict` was taken."""
+        self._elapsed = np.asarray(state["elapsed"]).copy()
+        for env, seed, env_state in zip(self._envs, self._seeds, state["envs"], strict=True):
+            env.reset(seed=seed)  # the wrappers insist on a reset before the first step
+            _set_state(env.unwrapped, env_state)
+
+
+def _get_state(env: gymnasium.Env) -> dict[str, Any]:
+    if not isinstance(env, MujocoEnv):
+        raise TypeError(f"{type(env).__name__} has no state to save: only MuJoCo tasks have")
+    kind = mujoco.mjtState.mjSTATE_INTEGRATION
+    physics = np.empty(mujoco.mj_stateSize(env.model, kind))
+    mujoco.mj_getState(env.model, env.data, physics, kind)
+    # Ant's reward also reads the body positions that the last step left behind.
+    return {
+        "physics": physics,
+        "xpos": env.data.xpos.copy(),
+        "random": env.np_random.bit_generator.state,
+    }
+
+
+def _set_state(env: gymnasium.Env, state: dict[str, Any]) -> None:
+    if not isinstance(env, MujocoEnv):
+        raise TypeError(f"{type(env).__name__} has no state to restore: only MuJoCo tasks have")
+    mujoco.mj_setState(env.model, env.data, np.asarray(state["physics"]), mujoco.mjtState.mjSTATE_INTEGRATION)
+    env.data.xpos[:] = np.asarray(state["xpos"])
+    env.np_random.bit_generator.state = state["random"]

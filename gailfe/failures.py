@@ -1,0 +1,98 @@
+"""What GAILFE adds to GAIL: the replay buffer β_F of failed trajectories, and the multiplier λ_F."""
+
+from __future__ import annotations
+
+from collections import deque
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from gailfe.config import FailuresConfig
+
+
+class FailureBuffer:
+    """β_F: the last `capacity` failed trajectories, first in first out, sampled by state-action pair.
+
+    All pairs lie in one ring of rows that doubles when it is full, so that a draw is a single gather and
+    the memory follows what is stored, not what passed through.
+
+    Args:
+        capacity: N, in trajectories.
+        pair_dim: obs_dim + action_dim.
+    """
+
+    def __init__(self, capacity: int, pair_dim: int) -> None:
+        self.capacity = capacity
+        self._rows = torch.empty(1024, pair_dim)
+        self._first = 0  # row of the oldest pair
+        self._lengths: deque[int] = deque()
+        self.num_pairs = 0
+
+    @property
+    def num_trajectories(self) -> int:
+        return len(self._lengths)
+
+    def add(self, pairs: Tensor) -> None:
+        """Store one trajectory, (T, pair_dim); forget the oldest if there are `capacity` already."""
+        if len(self._lengths) == self.capacity:
+            oldest = self._lengths.popleft()
+            self._first = (self._first + oldest) % len(self._rows)
+            self.num_pairs -= oldest
+        if self.num_pairs + len(pairs) > len(self._rows):
+            self._grow(self.num_pairs + len(pairs))
+        index = (self._first + self.num_pairs + torch.arange(len(pairs))) % len(self._rows)
+        self._rows[index] = pairs
+        self._lengths.append(len(pairs))
+        self.num_pairs += len(pairs)
+
+    def sample(self, batch_size: int, generator: torch.Generator) -> Tensor:
+        """Draw pairs uniformly, with replacement: (batch_size, pair_dim). Raises ValueError when empty."""
+        if self.num_pairs == 0:
+            raise ValueError("β_F is empty: there is nothing to sample")
+        index = torch.randint(self.num_pairs, (batch_size,), generator=generator)
+        return self._rows[(self._first + index) % len(self._rows)]
+
+    def pairs(self) -> Tensor:
+        """All stored pairs, oldest first: (num_pairs, pair_dim)."""
+        return self._rows[(self._first + torch.arange(self.num_pairs)) % len(self._rows)]
+
+    def _grow(self, needed: int) -> None:
+        size = len(self._rows)
+        while size < needed:
+            size *= 2
+        rows = torch.empty(size, self._rows.shape[1])
+        rows[: self.num_pairs] = self.pairs()
+        self._rows, self._first = rows, 0
+
+    def state_dict(self) -> dict[str, Any]:
+        return {"pairs": self.pairs(), "lengths": list(self._lengths)}
+
+    def load_state_dict(self, state: dict[str, Any]) -> None:
+        self._rows, self._first = self._rows[:0].new_empty(1024, self._rows.shape[1]), 0
+        self._lengths = deque()
+        self.num_pairs = 0
+        for trajectory in state["pairs"].split(state["lengths"]):
+            self.add(trajectory)
+
+
+class Multiplier:
+    """λ_F ≥ 0 of the constraint E_βF[log D] > Z_F, moved by projected dual descent.
+
+    L is affine in λ_F with slope E_βF[log D] − Z_F, and λ_F minimises it: it falls while the constraint holds
+    and rises while it is violated,
+
+        λ_F ← clip(λ_F − η·(E_βF[log D] − Z_F), 0, λ_max).
+
+    With η = 0 it is a constant weight; Z_F then drops out of every gradient.
+    """
+
+    def __init__(self, config: FailuresConfig) -> None:
+        self.config = config
+        self.value = config.lambda_init
+
+    def update(self, log_d_failed: float) -> None:
+        """Move λ_F by the constraint's slack, `log_d_failed` = E_βF[log D]."""
+        slack = log_d_failed - self.config.z_f
+        moved = self.value - self.config.lambda_learning_rate * slack
+        self.value = min(max(moved, 0.0), self.config.lambda_max)

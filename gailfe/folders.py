@@ -1,0 +1,53 @@
+"""Where a job's output goes, as resolvers that conf/config.yaml uses for Hydra's own folders."""
+
+from __future__ import annotations
+
+import re
+
+from omegaconf import DictConfig, OmegaConf
+
+# Already in the path, or without influence on the numbers.
+NOT_IN_NAME = {"algo", "env", "seed", "experiment", "device", "checkpoint_every"}
+NOT_IN_NAME_WITH_ALL_BELOW = {"paths", "tracking", "hydra"}
+
+
+def job_subfolder(job: str, env: str, algo: str, seed: int, overrides: list[str]) -> str:
+    """`<env>/<algo>/seed=<n>[,key=value…]`: every override that changes the numbers appears in the name.
+
+    Stages 1 and 2 alone make no run: of their jobs the overrides are the name.
+
+    >>> job_subfolder("run", "hopper", "gail", 3, ["algo=gail", "algo.gamma=0.9", "tracking.mode=online"])
+    'hopper/gail/seed=3,algo.gamma=0.9'
+    """
+    names = [re.sub(r"[^\w.=,-]", "_", override.lstrip("+~")) for override in sorted(overrides)]
+    if job != "run":
+        return ",".join(names) or "default"
+    extra = [name for name, override in zip(names, sorted(overrides), strict=True) if _in_name(override)]
+    return f"{env}/{algo}/" + ",".join([f"seed={seed}", *extra])
+
+
+def _in_name(override: str) -> bool:
+    key = override.lstrip("+~").split("=", 1)[0]
+    return key not in NOT_IN_NAME and re.split(r"[./@]", key)[0] not in NOT_IN_NAME_WITH_ALL_BELOW
+
+
+def _subfolder(*, _root_: DictConfig) -> str:
+    return job_subfolder(
+        _root_.hydra.job.name,
+        _root_.env.name,
+        _root_.algo.name,
+        _root_.seed,
+        list(_root_.hydra.overrides.task),
+    )
+
+
+def _folder(*, _root_: DictConfig) -> str:
+    if _root_.hydra.job.name == "run":
+        return f"{_root_.paths.runs}/{_root_.experiment}"
+    return f"{_root_.paths.artifacts}/logs/{_root_.hydra.job.name}"
+
+
+def register_resolvers() -> None:
+    """Make `${gailfe.folder:}` and `${gailfe.subfolder:}` known; harmless to repeat."""
+    OmegaConf.register_new_resolver("gailfe.folder", _folder, replace=True)
+    OmegaConf.register_new_resolver("gailfe.subfolder", _subfolder, replace=True)

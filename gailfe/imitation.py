@@ -1,0 +1,203 @@
+"""The learner of stage 3: one iteration of GAIL (equation 1) or GAILFE (equations 2–4) with TRPO."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from gailfe.advantages import generalized_advantages
+from gailfe.config import AlgoConfig
+from gailfe.discriminator import Discriminator, discriminator_step, reward
+from gailfe.envs import VectorEnv
+from gailfe.failures import FailureBuffer, Multiplier
+from gailfe.networks import GaussianPolicy
+from gailfe.rollout import Batch, Collector
+from gailfe.trajectory import Trajectory
+from gailfe.trpo import trpo_step
+from gailfe.value import ValueFunction
+
+Annotator = Callable[[Trajectory], bool]
+
+
+class Imitator:
+    """Everything that moves in stage 3, and `iterate`, which moves it.
+
+    Args:
+        config: the algorithm; `config.failures` None is GAIL.
+        env: where to collect; its rewards are passed on to annotators and metrics and to nothing else.
+        expert: τ_E, the expert's trajectories.
+        failed: the failed trajectories of stage 2, which β_F begins with.
+        annotator: says of a finished trajectory whether it failed.
+        seed: of every random number.
+    """
+
+    def __init__(
+        self,
+        config: AlgoConfig,
+        env: VectorEnv,
+        expert: Sequence[Trajectory],
+        failed: Sequence[Trajectory],
+        annotator: Annotator,
+        seed: int,
+    ) -> None:
+        self.config = config
+        self.annotator = annotator
+        self.generator = torch.Generator().manual_seed(seed)
+        self.collector = Collector(env)
+        self.policy = GaussianPolicy(
+            env.observation_dim,
+            env.action_space,
+            config.policy.hidden_sizes,
+            config.policy.log_std_init,
+            self.generator,
+        )
+        self.value = ValueFunction(env.observation_dim, config.value, self.generator)
+        self.discriminator = Discriminator(
+            env.observation_dim, env.action_dim, config.discriminator, self.generator
+        )
+        self.optimizer = torch.optim.Adam(
+            self.discriminator.parameters(), lr=config.discriminator.learning_rate, fused=True
+        )
+        self.expert_pairs = torch.cat([self._pairs(trajectory) for trajectory in expert])
+        self.policy.normalizer.update(self.expert_pairs[:, : env.observation_dim])
+        self.failures: FailureBuffer | None = None
+        self.multiplier: Multiplier | None = None
+        if config.failures is not None:
+            self.multiplier = Multiplier(config.failures)
+            self.failures = FailureBuffer(config.failures.capacity, self.expert_pairs.shape[1])
+            for trajectory in failed:
+                self.failures.add(self._pairs(trajectory))
+
+    def iterate(self) -> dict[str, float]:
+        """Collect → annotate → discriminator → multiplier → reward → advantages → TRPO → value function.
+
+        Returns:
+            One row of metrics, without those that the run loop adds; a quantity that does not exist is absent.
+        """
+        config = self.config
+        batch = self.collector.collect(self.policy, config.steps_per_iteration // config.num_envs, self.generator)
+        metrics = episode_metrics(batch.finished)
+        metrics |= self._annotate(batch.finished)
+        metrics |= self._update_discriminator(batch)
+        metrics |= self._update_policy(batch)
+        self.policy.normalizer.update(batch.observations)
+        return metrics
+
+    def _annotate(self, finished: Sequence[Trajectory]) -> dict[str, float]:
+        if self.failures is None:
+            return {}
+        failed = [trajectory for trajectory in finished if self.annotator(trajectory)]
+        for trajectory in failed:
+            self.failures.add(self._pairs(trajectory))
+        return {
+            "failed_episodes": len(failed),
+            "failure_buffer_trajectories": self.failures.num_trajectories,
+        }
+
+    def _update_discriminator(self, batch: Batch) -> dict[str, float]:
+        """A few minibatch steps on ω, then one on λ_F; the metrics are means over the steps."""
+        config, failures = self.config.discriminator, self.config.failures
+        policy_pairs = torch.cat([batch.observations.float(), self.policy.to_unit(batch.actions)], dim=-1).flatten(
+            0, 1
+        )
+        lambda_f = self.multiplier.value if self.multiplier else 0.0
+        steps = []
+        for _ in range(config.updates):
+            failed_pairs = None
+            if self.failures is not None and self.failures.num_pairs > 0:
+                failed_pairs = self._normalize(self.failures.sample(config.batch_size, self.generator))
+            steps.append(
+                discriminator_step(
+                    self.discriminator,
+                    self.optimizer,
+                    self._normalize(self._draw(policy_pairs)),
+                    self._normalize(self._draw(self.expert_pairs)),
+                    failed_pairs,
+                    lambda_f,
+                    failures.z_f if failures else 0.0,
+                    config,
+                    self.generator,
+                )
+            )
+        info = {key: float(np.mean([step[key] for step in steps])) for key in steps[0]}
+        if self.multiplier is not None:
+            info["lambda_f"] = lambda_f
+            if "log_d_failed" in info:
+                self.multiplier.update(info["log_d_failed"])
+        return info
+
+    def _update_policy(self, batch: Batch) -> dict[str, float]:
+        config = self.config
+        with torch.no_grad():
+            x = self.policy.normalizer(batch.observations)
+            pairs = torch.cat([x, self.policy.to_unit(batch.actions)], dim=-1)
+            rewards = reward(self.discriminator(pairs))
+            values = self.value(x)
+            advantages = generalized_advantages(
+                rewards,
+                values,
+                self.value(self.policy.normalizer(batch.next_observations)),
+                batch.terminated,
+                batch.truncated,
+                config.gamma,
+                config.gae_lambda,
+            )
+        returns = (advantages + values).flatten()
+        x, samples = x.flatten(0, 1), batch.samples.flatten(0, 1)
+        info = trpo_step(self.policy, x, samples, advantages.flatten(), config.lambda_h, config.trpo)
+        info["value_loss"] = self.value.fit(x, returns)
+        info["reward_mean"] = rewards.mean().item()
+        return info
+
+    def _pairs(self, trajectory: Trajectory) -> Tensor:
+        """A trajectory's state-action pairs, raw observations and unit actions: (T, obs_dim + action_dim)."""
+        actions = self.policy.to_unit(torch.as_tensor(trajectory.actions).float())
+        return torch.cat([torch.as_tensor(trajectory.observations[:-1]).float(), actions], dim=-1)
+
+    def _normalize(self, pairs: Tensor) -> Tensor:
+        dim = self.policy.normalizer.mean.shape[0]
+        return torch.cat([self.policy.normalizer(pairs[:, :dim]), pairs[:, dim:]], dim=-1)
+
+    def _draw(self, pairs: Tensor) -> Tensor:
+        size = self.config.discriminator.batch_size
+        return pairs[torch.randint(len(pairs), (size,), generator=self.generator)]
+
+    def state_dict(self) -> dict[str, Any]:
+        """Everything that the next iteration depends on."""
+        return {
+            "generator": self.generator.get_state(),
+            "collector": self.collector.state_dict(),
+            "policy": self.policy.state_dict(),
+            "value": self.value.full_state_dict(),
+            "discriminator": self.discriminator.state_dict(),
+            "optimizer": self.optimizer.state_dict(),
+            "failures": self.failures.state_dict() if self.failures else None,
+            "lambda_f": self.multiplier.value if self.multiplier else None,
+        }
+
+    def load_state_dict(self, state: dict[str, Any]) -> bool:
+        """Go on from `state`; returns whether exactly so (see `Collector.load_state_dict`)."""
+        self.generator.set_state(state["generator"])
+        self.policy.load_state_dict(state["policy"])
+        self.value.load_full_state_dict(state["value"])
+        self.discriminator.load_state_dict(state["discriminator"])
+        self.optimizer.load_state_dict(state["optimizer"])
+        if self.failures is not None and self.multiplier is not None:
+            self.failures.load_state_dict(state["failures"])
+            self.multiplier.value = state["lambda_f"]
+        return self.collector.load_state_dict(state["collector"])
+
+
+def episode_metrics(finished: Sequence[Trajectory]) -> dict[str, float]:
+    """Of the episodes that ended: their number, return and length, in the environment's own reward."""
+    metrics: dict[str, float] = {"episodes": len(finished)}
+    if finished:
+        returns = np.array([trajectory.total_reward for trajectory in finished])
+        metrics["return_mean"] = float(returns.mean())
+        metrics["return_std"] = float(returns.std())
+        metrics["episode_length_mean"] = float(np.mean([len(trajectory) for trajectory in finished]))
+    return metrics

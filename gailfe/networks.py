@@ -1,0 +1,129 @@
+"""Policy, value function, discriminator, and the normalisation of what they see.
+
+Every network takes observations that `RunningMeanStd` has normalised; whoever calls normalises once and hands
+the same tensor to all of them.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterable, Sequence
+
+import gymnasium
+import torch
+from torch import Tensor, nn
+
+ACTIVATIONS = {"tanh": nn.Tanh, "relu": nn.ReLU}
+
+
+class RunningMeanStd(nn.Module):
+    """Mean and variance of everything seen so far (Chan et al.'s parallel update), in float64.
+
+    Calling it normalises: (x − mean) / std, clipped to ±10, in float32.
+    """
+
+    mean: Tensor
+    variance: Tensor
+    count: Tensor
+
+    def __init__(self, dim: int) -> None:
+        super().__init__()
+        self.register_buffer("mean", torch.zeros(dim, dtype=torch.float64))
+        self.register_buffer("variance", torch.ones(dim, dtype=torch.float64))
+        self.register_buffer("count", torch.zeros((), dtype=torch.float64))
+
+    def update(self, x: Tensor) -> None:
+        """Take in `x` (…, dim)."""
+        x = x.reshape(-1, self.mean.shape[0]).double()
+        mean, variance = x.mean(0), x.var(0, correction=0)
+        total = self.count + len(x)
+        delta = mean - self.mean
+        old, new = self.count / total, len(x) / total
+        self.variance = old * self.variance + new * variance + delta**2 * old * new
+        self.mean = self.mean + delta * new
+        self.count = total
+
+    def forward(self, x: Tensor) -> Tensor:
+        scale = torch.rsqrt(self.variance + 1e-8)
+        return ((x - self.mean) * scale).clamp(-10.0, 10.0).float()
+
+
+def mlp(
+    sizes: Sequence[int], generator: torch.Generator, activation: str = "tanh", output_gain: float = 1.0
+) -> nn.Sequential:
+    """A multi-layer perceptron with orthogonal weights and zero biases, linear at its output."""
+    layers: list[nn.Module] = []
+    for i, (fan_in, fan_out) in enumerate(zip(sizes[:-1], sizes[1:], strict=True)):
+        last = i == len(sizes) - 2
+        linear = nn.Linear(fan_in, fan_out)
+        nn.init.orthogonal_(linear.weight, output_gain if last else math.sqrt(2), generator=generator)
+        nn.init.zeros_(linear.bias)
+        layers += [linear] if last else [linear, ACTIVATIONS[activation]()]
+    return nn.Sequential(*layers)
+
+
+class GaussianPolicy(nn.Module):
+    """π_θ(a|s): a diagonal Gaussian, mean from an MLP, log-std independent of the state and trained too.
+
+    It acts in units of the action space's half-width around its centre, so that every task looks alike
+    to the optimiser; `to_env` maps a sample to the action that the environment receives, `to_unit` back.
+    """
+
+    low: Tensor
+    high: Tensor
+
+    def __init__(
+        self,
+        observation_dim: int,
+        action_space: gymnasium.spaces.Box,
+        hidden_sizes: Iterable[int],
+        log_std_init: float,
+        generator: torch.Generator,
+        activation: str = "tanh",
+    ) -> None:
+        super().__init__()
+        action_dim = action_space.shape[0]
+        sizes = [observation_dim, *hidden_sizes, action_dim]
+        self.normalizer = RunningMeanStd(observation_dim)
+        self.mean = mlp(sizes, generator, activation, output_gain=0.01)
+        self.log_std = nn.Parameter(torch.full((action_dim,), log_std_init))
+        self.register_buffer("low", torch.as_tensor(action_space.low).float())
+        self.register_buffer("high", torch.as_tensor(action_space.high).float())
+
+    def forward(self, x: Tensor) -> tuple[Tensor, Tensor]:
+        """Normalised observations (…, obs_dim) → mean (…, action_dim) and log-std (action_dim,)."""
+        return self.mean(x), self.log_std
+
+    def to_env(self, actions: Tensor) -> Tensor:
+        """Unit actions → clipped to the environment's bounds; an unbounded side is left as it is."""
+        centre, half = self._centre_and_half()
+        return torch.clamp(centre + half * actions, self.low, self.high)
+
+    def to_unit(self, actions: Tensor) -> Tensor:
+        """Actions as the environment received them → unit actions."""
+        centre, half = self._centre_and_half()
+        return (actions - centre) / half
+
+    def _centre_and_half(self) -> tuple[Tensor, Tensor]:
+        bounded = torch.isfinite(self.low) & torch.isfinite(self.high)
+        centre = torch.where(bounded, (self.high + self.low) / 2, 0.0)
+        half = torch.where(bounded, (self.high - self.low) / 2, 1.0)
+        return centre, half
+
+
+def log_prob(mean: Tensor, log_std: Tensor, actions: Tensor) -> Tensor:
+    """log N(actions; mean, exp(log_std)²), summed over the action's dimensions: (…, action_dim) → (…)."""
+    z = (actions - mean) * torch.exp(-log_std)
+    return -0.5 * (z**2).sum(-1) - log_std.sum() - 0.5 * math.log(2 * math.pi) * mean.shape[-1]
+
+
+def entropy(log_std: Tensor) -> Tensor:
+    """Differential entropy of the Gaussian [nats]."""
+    return (log_std + 0.5 * math.log(2 * math.pi * math.e)).sum()
+
+
+def kl_divergence(old_mean: Tensor, old_log_std: Tensor, mean: Tensor, log_std: Tensor) -> Tensor:
+    """KL(old ‖ new) of diagonal Gaussians, averaged over the batch [nats]."""
+    ratio = torch.exp(2 * (old_log_std - log_std))
+    distance = (mean - old_mean) ** 2 * torch.exp(-2 * log_std)
+    return (log_std - old_log_std + 0.5 * (ratio + distance - 1)).sum(-1).mean()

@@ -1,0 +1,40 @@
+"""A policy on disk: its weights and observation statistics (safetensors), and how to build it again."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import torch
+from gymnasium.spaces import Box
+from safetensors.torch import load_file, save_file
+
+from gailfe.networks import GaussianPolicy
+
+WEIGHTS, ARCHITECTURE = "policy.safetensors", "policy.json"
+
+
+def save_policy(folder: Path, policy: GaussianPolicy, architecture: dict[str, Any]) -> None:
+    """Write `policy` to `folder`.
+
+    Args:
+        architecture: hidden_sizes and activation, as `GaussianPolicy` takes them.
+    """
+    (folder / ARCHITECTURE).write_text(json.dumps(architecture, indent=2) + "\n")
+    save_file({name: tensor.contiguous() for name, tensor in policy.state_dict().items()}, folder / WEIGHTS)
+
+
+def load_policy(folder: Path, observation_dim: int, action_space: Box) -> GaussianPolicy:
+    """What `save_policy` wrote. Raises RuntimeError where the shapes don't fit the spaces."""
+    architecture = json.loads((folder / ARCHITECTURE).read_text())
+    policy = GaussianPolicy(
+        observation_dim,
+        action_space,
+        architecture["hidden_sizes"],
+        log_std_init=0.0,
+        generator=torch.Generator(),
+        activation=architecture["activation"],
+    )
+    policy.load_state_dict(load_file(folder / WEIGHTS))
+    return policy

@@ -1,0 +1,139 @@
+"""Collects a batch of transitions; the one place that knows about autoreset."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from gailfe.envs import VectorEnv
+from gailfe.networks import GaussianPolicy
+from gailfe.trajectory import Trajectory
+
+
+@dataclass(frozen=True)
+class Batch:
+    """num_steps × num_envs transitions, and the episodes that ended among them."""
+
+    observations: Tensor  # (num_steps, num_envs, obs_dim), raw
+    next_observations: Tensor  # the true successors, before any reset
+    samples: Tensor  # (num_steps, num_envs, action_dim): the policy's own, in unit actions, unclipped
+    actions: Tensor  # (num_steps, num_envs, action_dim): as the environment received them
+    rewards: Tensor  # (num_steps, num_envs): the environment's
+    terminated: Tensor  # (num_steps, num_envs) bool
+    truncated: Tensor  # (num_steps, num_envs) bool
+    finished: list[Trajectory]  # in the order in which they ended
+
+
+class Collector:
+    """Steps a vector of environments with a policy; episodes carry on from one batch to the next."""
+
+    def __init__(self, env: VectorEnv) -> None:
+        self.env = env
+        self.observations = env.reset()
+        self._in_flight: list[list[tuple[np.ndarray, ...]]] = [[] for _ in range(env.num_envs)]
+
+    @torch.no_grad()
+    def collect(
+        self,
+        policy: GaussianPolicy,
+        num_steps: int,
+        generator: torch.Generator | None,
+    ) -> Batch:
+        """Roll out `num_steps` steps in every environment.
+
+        Args:
+            policy: who acts.
+            num_steps: per environment.
+            generator: of the Gaussian noise; None acts with the mean.
+        """
+        n, obs_dim, act_dim = self.env.num_envs, self.env.observation_dim, self.env.action_dim
+        observations = np.empty((num_steps, n, obs_dim))
+        next_observations = np.empty_like(observations)
+        actions = np.empty((num_steps, n, act_dim), dtype=np.float32)
+        rewards = np.empty((num_steps, n))
+        terminated = np.empty((num_steps, n), dtype=bool)
+        truncated = np.empty((num_steps, n), dtype=bool)
+        samples = torch.zeros(num_steps, n, act_dim)
+        if generator is not None:
+            samples.normal_(generator=generator)
+        samples *= torch.exp(policy.log_std)
+
+        for t in range(num_steps):
+            observations[t] = self.observations
+            samples[t] += policy.mean(policy.normalizer(torch.from_numpy(self.observations)))
+            actions[t] = policy.to_env(samples[t]).numpy()
+            step = self.env.step(actions[t])
+            self.observations = step.observations
+            next_observations[t], rewards[t] = step.next_observations, step.rewards
+            terminated[t], truncated[t] = step.terminated, step.truncated
+
+        finished = self._cut(observations, next_observations, actions, rewards, terminated, truncated)
+        return Batch(
+            torch.from_numpy(observations),
+            torch.from_numpy(next_observations),
+            samples,
+            torch.from_numpy(actions),
+            torch.from_numpy(rewards).float(),
+            torch.from_numpy(terminated),
+            torch.from_numpy(truncated),
+            finished,
+        )
+
+    def _cut(
+        self,
+        observations: np.ndarray,
+        next_observations: np.ndarray,
+        actions: np.ndarray,
+        rewards: np.ndarray,
+        terminated: np.ndarray,
+        truncated: np.ndarray,
+    ) -> list[Trajectory]:
+        """Cut the arrays at the ends of episodes; what has not ended yet waits for the next batch."""
+        finished: list[tuple[int, int, Trajectory]] = []
+        for i in range(self.env.num_envs):
+            start = 0
+            for end in np.flatnonzero(terminated[:, i] | truncated[:, i]).tolist():
+                piece = (slice(start, end + 1), i)
+                self._in_flight[i].append((observations[piece], actions[piece], rewards[piece]))
+                obs, act, rew = (np.concatenate(parts) for parts in zip(*self._in_flight[i], strict=True))
+                trajectory = Trajectory(
+                    np.concatenate([obs, next_observations[end, i][None]]),
+                    act,
+                    rew,
+                    terminated=bool(terminated[end, i]),
+                    truncated=bool(truncated[end, i]),
+                )
+                finished.append((end, i, trajectory))
+                self._in_flight[i] = []
+                start = end + 1
+            if start < len(actions):
+                piece = (slice(start, None), i)
+                self._in_flight[i].append(
+                    (observations[piece].copy(), actions[piece].copy(), rewards[piece].copy())
+                )
+        return [trajectory for _, _, trajectory in sorted(finished, key=lambda f: f[:2])]
+
+    def state_dict(self) -> dict[str, Any]:
+        """The in-flight episodes, and the environments' states where they can be saved (else None)."""
+        if not self.env.restorable:
+            return {"env": None}
+        return {
+            "env": self.env.state_dict(),
+            "observations": self.observations,
+            "in_flight": [list(pieces) for pieces in self._in_flight],
+        }
+
+    def load_state_dict(self, state: dict[str, Any]) -> bool:
+        """Go on from `state`. Returns whether that is exact: without saved states, new episodes begin."""
+        if state["env"] is None:
+            return False
+        self.env.load_state_dict(state["env"])
+        self.observations = np.asarray(state["observations"])
+        self._in_flight = [
+            [tuple(np.asarray(part) for part in piece) for piece in pieces] for pieces in state["in_flight"]
+        ]
+        return True

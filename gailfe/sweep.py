@@ -1,0 +1,93 @@
+"""What makes many jobs out of one: checked together before the first begins, and accounted for at the end."""
+
+from __future__ import annotations
+
+import contextlib
+import logging
+import traceback
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import hydra
+from hydra._internal.core_plugins.basic_sweeper import BasicSweeper
+from hydra.core.hydra_config import HydraConfig
+from hydra.core.override_parser.overrides_parser import OverridesParser
+from hydra.errors import HydraException
+from hydra.experimental.callback import Callback
+from hydra.types import RunMode
+from omegaconf import DictConfig, OmegaConf
+from omegaconf.errors import OmegaConfBaseException
+
+from gailfe.config import ConfigError, parse
+from gailfe.folders import job_subfolder
+
+log = logging.getLogger(__name__)
+
+FAILURE = "failure.txt"
+
+
+@contextlib.contextmanager
+def report_errors() -> Iterator[Path]:
+    """Gives a job its output folder, and deals with its exceptions.
+
+    A single job ends with its error, without a traceback where the configuration is at fault. A job of a sweep leaves
+    failure.txt in its folder and lets the others run, whatever the launcher; `SweepReport` then tells.
+    """
+    folder = Path(HydraConfig.get().runtime.output_dir)
+    if HydraConfig.get().mode is RunMode.RUN:
+        try:
+            yield folder
+        except ConfigError as error:
+            raise SystemExit(f"error: {error}") from error
+        return
+    note = folder / FAILURE
+    note.unlink(missing_ok=True)
+    try:
+        yield folder
+    except Exception as error:
+        log.exception("%s failed", folder)
+        note.write_text(f"{type(error).__name__}: {error}\n\n{traceback.format_exc()}")
+
+
+class SweepReport(Callback):
+    """Composes and checks every job before any starts; afterwards names those that failed and exits with 1."""
+
+    def __init__(self) -> None:
+        self._folders: list[Path] = []
+
+    def on_multirun_start(self, config: DictConfig, **kwargs: Any) -> None:
+        """Raises SystemExit, naming the job: Hydra turns any other exception of a callback into a warning."""
+        if config.hydra.sweeper._target_ != f"{BasicSweeper.__module__}.{BasicSweeper.__name__}":
+            return  # another sweeper decides as it goes
+        for overrides in _jobs(config):
+            try:
+                job = hydra.compose(config.hydra.job.config_name, overrides)
+                parse(job)
+            except (ConfigError, HydraException, OmegaConfBaseException) as error:
+                raise SystemExit(f"error: {' '.join(overrides)}: {error}") from error
+            subfolder = job_subfolder(config.hydra.job.name, job.env.name, job.algo.name, job.seed, overrides)
+            folder = Path(config.hydra.sweep.dir) / subfolder
+            if folder in self._folders:
+                raise SystemExit(f"error: two jobs of this sweep would share the folder {folder}")
+            self._folders.append(folder)
+
+    def on_multirun_end(self, config: DictConfig, **kwargs: Any) -> None:
+        """Raises SystemExit if a job failed."""
+        failed = [folder for folder in self._folders if (folder / FAILURE).exists()]
+        if failed:
+            lines = [f"  {folder}: {(folder / FAILURE).read_text().splitlines()[0]}" for folder in failed]
+            raise SystemExit(
+                "\n".join([f"error: {len(failed)} of {len(self._folders)} jobs failed:", *lines])
+                + "\nThe same command runs what is missing; each folder's failure.txt has the traceback."
+            )
+        log.info("all %d jobs are done", len(self._folders))
+
+
+def _jobs(config: DictConfig) -> list[list[str]]:
+    """The overrides of each job, as Hydra's own sweeper will expand them."""
+    params = OmegaConf.to_container(config.hydra.sweeper.params or OmegaConf.create()) or {}
+    assert isinstance(params, dict)
+    arguments = [f"{key}={value}" for key, value in params.items()] + list(config.hydra.overrides.task)
+    (jobs,) = BasicSweeper.split_arguments(OverridesParser.create().parse_overrides(arguments), None)
+    return jobs

@@ -1,0 +1,47 @@
+"""One finished episode, as annotators, buffers and datasets see it."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+
+
+@dataclass(frozen=True)
+class Trajectory:
+    """An episode of T steps.
+
+    Attributes:
+        observations: (T + 1, obs_dim), raw; the last row is the one that the episode ended in.
+        actions: (T, action_dim), as the environment received them.
+        rewards: (T,), the environment's own; for annotators and reports, never for a learner.
+        terminated: the episode ended by itself (fell, reached a goal).
+        truncated: the episode ended by its time limit.
+
+    Raises:
+        ValueError: if the lengths disagree or the episode has not ended.
+    """
+
+    observations: np.ndarray
+    actions: np.ndarray
+    rewards: np.ndarray
+    terminated: bool
+    truncated: bool
+
+    def __post_init__(self) -> None:
+        steps = len(self.actions)
+        if steps == 0 or len(self.observations) != steps + 1 or len(self.rewards) != steps:
+            raise ValueError(
+                f"a trajectory of T ≥ 1 actions has T + 1 observations and T rewards, got {steps} actions, "
+                f"{len(self.observations)} observations, {len(self.rewards)} rewards"
+            )
+        if not (self.terminated or self.truncated):
+            raise ValueError("a trajectory is a finished episode: terminated or truncated must be set")
+
+    def __len__(self) -> int:
+        return len(self.actions)
+
+    @property
+    def total_reward(self) -> float:
+        """The episode's return, undiscounted."""
+        return float(self.rewards.sum())

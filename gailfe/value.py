@@ -1,0 +1,73 @@
+"""The value function and its regression on returns."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from gailfe.config import ValueConfig
+from gailfe.networks import mlp
+
+
+class ValueFunction(nn.Module):
+    """V(s) in units of return, from a network that predicts standardised targets.
+
+    Rewards −log D drift as D learns. The targets' mean and standard deviation are tracked, and the last layer
+    is rescaled whenever they move so that predictions don't jump (van Hasselt et al. 2016, PopArt).
+    """
+
+    mean: Tensor
+    std: Tensor
+    seen: Tensor
+
+    def __init__(self, observation_dim: int, config: ValueConfig, generator: torch.Generator) -> None:
+        super().__init__()
+        self.config = config
+        self.generator = generator
+        self.net = mlp([observation_dim, *config.hidden_sizes, 1], generator)
+        self.register_buffer("mean", torch.zeros(()))
+        self.register_buffer("std", torch.ones(()))
+        self.register_buffer("seen", torch.zeros((), dtype=torch.bool))
+        self.optimizer = torch.optim.Adam(self.net.parameters(), lr=config.learning_rate, fused=True)
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Normalised observations (…, obs_dim) → values (…)."""
+        return self.mean + self.std * self.net(x).squeeze(-1)
+
+    def fit(self, x: Tensor, returns: Tensor) -> float:
+        """Regress on `returns` (n,) at `x` (n, obs_dim); the mean squared error, standardised, before it."""
+        self._track(returns)
+        targets = (returns - self.mean) / self.std
+        before = 0.0
+        for epoch in range(self.config.epochs):
+            order = torch.randperm(len(x), generator=self.generator)
+            for index in order.split(self.config.minibatch_size):
+                loss = (self.net(x[index]).squeeze(-1) - targets[index]).square().mean()
+                self.optimizer.zero_grad()
+                loss.backward()
+                self.optimizer.step()
+                if epoch == 0:
+                    before += loss.item() * len(index) / len(x)
+        return before
+
+    @torch.no_grad()
+    def _track(self, returns: Tensor) -> None:
+        rate = 0.1 if self.seen else 1.0
+        old_mean, old_std = self.mean.clone(), self.std.clone()
+        second = (1 - rate) * (old_std**2 + old_mean**2) + rate * returns.square().mean()
+        self.mean.copy_((1 - rate) * old_mean + rate * returns.mean())
+        self.std.copy_((second - self.mean**2).clamp(min=1e-4).sqrt())
+        self.seen.fill_(True)
+        last = self.net[-1]
+        assert isinstance(last, nn.Linear)
+        last.weight.mul_(old_std / self.std)
+        last.bias.copy_((old_std * last.bias + old_mean - self.mean) / self.std)
+
+    def full_state_dict(self) -> dict[str, Any]:
+        return {"network": self.state_dict(), "optimizer": self.optimizer.state_dict()}
+
+    def load_full_state_dict(self, state: dict[str, Any]) -> None:
+        self.load_state_dict(state["network"])
+        self.optimizer.load_state_dict(state["optimizer"])

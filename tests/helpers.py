@@ -1,0 +1,80 @@
+"""What several test modules build: small configurations, policies, trajectories."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import gymnasium
+import numpy as np
+import torch
+
+from gailfe.config import AlgoConfig, DiscriminatorConfig, EnvConfig, FailuresConfig, PolicyConfig, ValueConfig
+from gailfe.networks import GaussianPolicy
+from gailfe.trajectory import Trajectory
+
+HOPPER = EnvConfig(name="hopper", id="Hopper-v5", num_iterations=1)
+PENDULUM = EnvConfig(name="pendulum", id="Pendulum-v1", num_iterations=1)
+HOPPER_DIMS = (11, 3)  # observation, action
+
+
+def seeded(seed: int) -> torch.Generator:
+    return torch.Generator().manual_seed(seed)
+
+
+def box(low: list[float], high: list[float]) -> gymnasium.spaces.Box:
+    return gymnasium.spaces.Box(np.array(low, dtype=np.float32), np.array(high, dtype=np.float32))
+
+
+def unit_box(dim: int) -> gymnasium.spaces.Box:
+    return box([-1.0] * dim, [1.0] * dim)
+
+
+def make_policy(
+    observation_dim: int = 3,
+    action_dim: int = 2,
+    seed: int = 0,
+    log_std_init: float = -0.5,
+    spread: float = 0.0,
+    space: gymnasium.spaces.Box | None = None,
+) -> GaussianPolicy:
+    """A small policy; with `spread` its weights and log-std are moved by noise, away from special values."""
+    generator = seeded(seed)
+    space = space or unit_box(action_dim)
+    policy = GaussianPolicy(observation_dim, space, [5], log_std_init, generator)
+    with torch.no_grad():
+        for parameter in policy.parameters():
+            parameter += spread * torch.randn(parameter.shape, generator=generator)
+    return policy
+
+
+def make_trajectory(
+    steps: int, seed: int = 0, dims: tuple[int, int] = HOPPER_DIMS, terminated: bool = True
+) -> Trajectory:
+    """Noise in the shape of an episode."""
+    rng = np.random.default_rng(seed)
+    return Trajectory(
+        observations=rng.normal(size=(steps + 1, dims[0])),
+        actions=rng.uniform(-1, 1, size=(steps, dims[1])).astype(np.float32),
+        rewards=rng.normal(size=steps),
+        terminated=terminated,
+        truncated=not terminated,
+    )
+
+
+def make_algo(failures: FailuresConfig | None = None, **overrides: Any) -> AlgoConfig:
+    """GAIL, or GAILFE where `failures` is given, small enough to iterate in milliseconds."""
+    small: dict[str, Any] = {
+        "num_envs": 2,
+        "steps_per_iteration": 128,
+        "policy": PolicyConfig(hidden_sizes=[8], log_std_init=0.0),
+        "value": ValueConfig(hidden_sizes=[8], epochs=2, minibatch_size=64),
+        "discriminator": DiscriminatorConfig(hidden_sizes=[8], updates=2, batch_size=32),
+    }
+    return AlgoConfig(name="gailfe" if failures else "gail", failures=failures, **{**small, **overrides})
+
+
+def assert_same_tensors(ours: dict[str, torch.Tensor], theirs: dict[str, torch.Tensor]) -> None:
+    """Bit for bit."""
+    assert ours.keys() == theirs.keys()
+    for key, tensor in ours.items():
+        assert torch.equal(tensor, theirs[key]), key

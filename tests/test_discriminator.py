@@ -1,0 +1,199 @@
+"""The discriminator: its orientation, equation (4), and what its logits may do to the numbers."""
+
+from __future__ import annotations
+
+import pytest
+import torch
+from helpers import seeded
+from torch import Tensor
+
+from gailfe.config import DiscriminatorConfig
+from gailfe.discriminator import (
+    Discriminator,
+    discriminator_step,
+    gailfe_objective,
+    gradient_penalty,
+    log_d,
+    logit_entropy,
+    reward,
+)
+
+Z_F = -0.6931
+
+
+def make(hidden: list[int] | None = None, seed: int = 0) -> Discriminator:
+    config = DiscriminatorConfig(hidden_sizes=[16] if hidden is None else hidden)
+    return Discriminator(3, 2, config, seeded(seed))
+
+
+def pairs(shift: float, seed: int, rows: int = 256) -> Tensor:
+    return shift + 0.5 * torch.randn(rows, 5, generator=seeded(seed))
+
+
+def train(
+    discriminator: Discriminator,
+    policy: Tensor,
+    expert: Tensor,
+    failed: Tensor | None = None,
+    lambda_f: float = 0.0,
+    steps: int = 150,
+    **config: float,
+) -> dict[str, float]:
+    settings = DiscriminatorConfig(**{"logit_entropy": 0.0, **config})  # type: ignore[arg-type]
+    optimizer = torch.optim.Adam(discriminator.parameters(), lr=0.01)
+    for _ in range(steps):
+        info = discriminator_step(
+            discriminator, optimizer, policy, expert, failed, lambda_f, Z_F, settings, seeded(0)
+        )
+    return info
+
+
+def gradients_of_a_step(failed: Tensor | None, lambda_f: float, entropy: float) -> Tensor:
+    discriminator = make().double()
+    optimizer = torch.optim.SGD(discriminator.parameters(), lr=0.0)
+    config = DiscriminatorConfig(logit_entropy=entropy, gradient_penalty=0.0)
+    policy, expert = pairs(0.5, 1).double(), pairs(-0.5, 2).double()
+    discriminator_step(discriminator, optimizer, policy, expert, failed, lambda_f, Z_F, config, seeded(0))
+    return torch.cat([p.grad.flatten() for p in discriminator.parameters() if p.grad is not None])
+
+
+def test_d_goes_to_one_on_the_policys_pairs_and_to_zero_on_the_experts() -> None:
+    discriminator, policy, expert = make(), pairs(1.0, 1), pairs(-1.0, 2)
+    info = train(discriminator, policy, expert)
+    assert torch.sigmoid(discriminator(policy)).mean() > 0.95
+    assert torch.sigmoid(discriminator(expert)).mean() < 0.05
+    assert info["d_policy"] > 0.95
+    assert info["d_expert"] < 0.05
+    assert reward(discriminator(expert)).mean() > 10 * reward(discriminator(policy)).mean()
+
+
+def test_failures_are_pushed_to_the_policys_side_the_harder_the_larger_lambda_f() -> None:
+    policy, expert, failed = pairs(1.0, 1), pairs(-1.0, 2), pairs(-0.7, 3)
+    means = []
+    for lambda_f in (0.0, 0.5, 5.0):
+        discriminator = make()
+        train(discriminator, policy, expert, failed, lambda_f)
+        means.append(torch.sigmoid(discriminator(failed)).mean().item())
+    assert means[0] + 0.05 < means[1] < means[2] - 0.05
+
+
+def test_the_reward_is_minus_log_d_and_positive() -> None:
+    logits = torch.linspace(-20, 15, 50, dtype=torch.float64)
+    torch.testing.assert_close(reward(logits), -torch.log(torch.sigmoid(logits)))
+    assert (reward(logits) > 0).all()
+    assert (reward(logits).diff() < 0).all()  # the more it looks like the policy, the less it pays
+
+
+@pytest.mark.parametrize("lambda_f", [0.0, 0.7, 3.0])
+def test_the_objective_and_its_gradients_are_those_of_equation_four(lambda_f: float) -> None:
+    discriminator = make([4]).double()
+    policy, expert, failed = (pairs(s, i, rows=6).double() for i, s in enumerate((0.5, -0.5, 0.0)))
+    weights = list(discriminator.parameters())
+
+    def naive() -> Tensor:
+        d_policy, d_expert, d_failed = (torch.sigmoid(discriminator(p)) for p in (policy, expert, failed))
+        constraint = torch.log(d_failed).mean() - Z_F
+        return torch.log(d_policy).mean() + torch.log(1 - d_expert).mean() + lambda_f * constraint
+
+    logits = discriminator(policy), discriminator(expert), discriminator(failed)
+    objective = gailfe_objective(*logits, lambda_f, Z_F)
+    torch.testing.assert_close(objective, naive())
+    gradients = torch.autograd.grad(objective, weights)
+    with torch.no_grad():
+        for weight, gradient in zip(weights, gradients, strict=True):
+            for k in range(weight.numel()):
+                value, values = weight.view(-1)[k].item(), []
+                for h in (1e-6, -1e-6):
+                    weight.view(-1)[k] = value + h
+                    values.append(naive().item())
+                weight.view(-1)[k] = value
+                finite_difference = (values[0] - values[1]) / 2e-6
+                assert gradient.view(-1)[k].item() == pytest.approx(finite_difference, abs=1e-7, rel=1e-5)
+
+
+def test_a_step_descends_what_the_objective_ascends() -> None:
+    discriminator = make().double()
+    policy, expert, failed = pairs(0.5, 1).double(), pairs(-0.5, 2).double(), pairs(0.0, 3).double()
+    logits = discriminator(policy), discriminator(expert), discriminator(failed)
+    ascent = torch.autograd.grad(gailfe_objective(*logits, 2.0, Z_F), list(discriminator.parameters()))
+    expected = -torch.cat([g.flatten() for g in ascent])
+    torch.testing.assert_close(gradients_of_a_step(failed, 2.0, entropy=0.0), expected)
+
+
+@pytest.mark.parametrize("entropy", [0.0, 0.1])
+def test_with_lambda_f_zero_the_gradients_are_exactly_gails(entropy: float) -> None:
+    gail = gradients_of_a_step(None, 0.0, entropy)
+    gailfe = gradients_of_a_step(pairs(0.3, 3).double(), 0.0, entropy)
+    torch.testing.assert_close(gailfe, gail, rtol=1e-10, atol=1e-12)
+
+
+def test_z_f_moves_the_objective_by_lambda_f_and_no_gradient() -> None:
+    logits = torch.randn(3, 20, generator=seeded(0), dtype=torch.float64)
+    loose, tight = (gailfe_objective(*logits, 2.0, z_f).item() for z_f in (-1.0, -0.25))
+    assert loose - tight == pytest.approx(2.0 * 0.75)
+
+
+def test_the_logit_entropy_is_the_bernoullis() -> None:
+    logits = torch.linspace(-8, 8, 33, dtype=torch.float64)
+    expected = torch.distributions.Bernoulli(logits=logits).entropy().mean()
+    torch.testing.assert_close(logit_entropy(logits), expected)
+
+
+def test_the_entropy_term_keeps_d_from_saturating() -> None:
+    sizes = []
+    for weight in (0.0, 5.0):
+        discriminator, policy, expert = make(), pairs(1.0, 1), pairs(-1.0, 2)
+        train(discriminator, policy, expert, logit_entropy=weight)
+        sizes.append(discriminator(torch.cat([policy, expert])).abs().mean().item())
+    assert sizes[1] < 0.5 * sizes[0]
+
+
+@pytest.mark.parametrize("magnitude", [100.0, 1e4])
+def test_saturated_logits_give_finite_losses_and_gradients(magnitude: float) -> None:
+    logits = torch.tensor([[-magnitude, magnitude]] * 3, requires_grad=True)
+    policy, expert, failed = logits
+    total = gailfe_objective(policy, expert, failed, 1.0, Z_F) + logit_entropy(policy) + reward(policy).mean()
+    (gradient,) = torch.autograd.grad(total, logits)
+    assert torch.isfinite(total)
+    assert torch.isfinite(gradient).all()
+    assert gradient.abs().sum() > 0
+    assert log_d(policy).tolist() == pytest.approx([-magnitude, 0.0], abs=1e-30)
+
+
+def test_the_gradient_penalty_is_the_squared_distance_of_the_gradients_norm_from_one() -> None:
+    discriminator = make(hidden=[])  # linear: the gradient is the weight everywhere
+    policy, expert = pairs(1.0, 1), pairs(-1.0, 2)
+    weight = discriminator.logit[0].weight
+    for norm in (0.25, 1.0, 3.0):
+        with torch.no_grad():
+            weight.mul_(norm / weight.norm())
+        penalty = gradient_penalty(discriminator, policy, expert, seeded(0))
+        assert penalty.item() == pytest.approx((norm - 1) ** 2, abs=1e-5)
+
+
+def test_the_gradient_penalty_draws_the_gradients_norm_towards_one() -> None:
+    norms = []
+    for weight in (0.0, 10.0):
+        discriminator, policy, expert = make(), pairs(1.0, 1), pairs(-1.0, 2)
+        train(discriminator, policy, expert, gradient_penalty=weight)
+        points = (0.5 * (policy + expert)).requires_grad_()
+        (gradient,) = torch.autograd.grad(discriminator(points).sum(), points)
+        norms.append(gradient.norm(dim=-1).mean().item())
+    assert abs(norms[1] - 1) < 0.2 < abs(norms[0] - 1)
+
+
+def test_a_step_reports_the_means_before_it_and_only_what_exists() -> None:
+    discriminator, policy, expert, failed = make(), pairs(1.0, 1), pairs(-1.0, 2), pairs(0.0, 3, rows=64)
+    with torch.no_grad():
+        d_policy, d_expert, d_failed = (torch.sigmoid(discriminator(p)).double() for p in (policy, expert, failed))
+    gail = train(make(), policy, expert, steps=1)
+    gailfe = train(make(), policy, expert, failed, lambda_f=2.0, steps=1)
+    assert gail.keys() == {"discriminator_loss", "d_policy", "d_expert"}
+    assert gailfe["d_policy"] == pytest.approx(d_policy.mean().item(), rel=1e-5)
+    assert gailfe["d_expert"] == pytest.approx(d_expert.mean().item(), rel=1e-5)
+    assert gailfe["d_failed"] == pytest.approx(d_failed.mean().item(), rel=1e-5)
+    assert gailfe["log_d_failed"] == pytest.approx(d_failed.log().mean().item(), rel=1e-5)
+    loss = -(d_policy.log().mean() + (1 - d_expert).log().mean()).item()
+    assert gail["discriminator_loss"] == pytest.approx(loss, rel=1e-5)
+    constraint = d_failed.log().mean().item() - Z_F
+    assert gailfe["discriminator_loss"] == pytest.approx(loss - 2.0 * constraint, rel=1e-5)

@@ -1,0 +1,210 @@
+"""The learner: what it may not see, what it repeats, and what GAILFE adds to GAIL."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from helpers import HOPPER, PENDULUM, assert_same_tensors, box, make_algo, make_policy, make_trajectory
+from torch import Tensor
+
+from gailfe.checkpoint import load_checkpoint, save_checkpoint
+from gailfe.config import AlgoConfig, DiscriminatorConfig, EnvConfig, FailuresConfig, PolicyConfig
+from gailfe.envs import Step, VectorEnv
+from gailfe.imitation import Imitator, episode_metrics
+from gailfe.rollout import Collector
+from gailfe.trajectory import Trajectory
+
+EXPERT = [make_trajectory(40, seed=i, terminated=False) for i in range(2)]
+FAILED = [make_trajectory(25, seed=10 + i) for i in range(3)]
+
+
+def gail() -> AlgoConfig:
+    return make_algo()
+
+
+def gailfe(capacity: int = 50) -> AlgoConfig:
+    return make_algo(FailuresConfig(capacity=capacity, z_f=-0.2, lambda_learning_rate=0.1))
+
+
+def fell(trajectory: Trajectory) -> bool:
+    return trajectory.terminated
+
+
+def never(trajectory: Trajectory) -> bool:
+    return False
+
+
+def make_imitator(
+    config: AlgoConfig,
+    seed: int = 0,
+    failed: Sequence[Trajectory] = (),
+    annotator: Callable[[Trajectory], bool] = fell,
+    env: EnvConfig = HOPPER,
+    expert: Sequence[Trajectory] = EXPERT,
+) -> Imitator:
+    vector = VectorEnv(env, config.num_envs, seed)
+    return Imitator(config, vector, expert, failed, annotator, seed)
+
+
+def everything(imitator: Imitator) -> dict[str, Tensor]:
+    modules = {"policy": imitator.policy, "value": imitator.value, "discriminator": imitator.discriminator}
+    tensors = {f"{k}.{name}": t for k, m in modules.items() for name, t in m.state_dict().items()}
+    if imitator.failures is not None and imitator.multiplier is not None:
+        tensors["failures"] = imitator.failures.pairs()
+        tensors["lambda_f"] = torch.tensor(imitator.multiplier.value, dtype=torch.float64)
+    return {key: tensor.clone() for key, tensor in tensors.items()}
+
+
+@pytest.mark.parametrize("config", [gail(), gailfe()], ids=["gail", "gailfe"])
+def test_the_environments_rewards_change_nothing_that_is_learned(
+    config: AlgoConfig, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    seen, told = make_imitator(config, failed=FAILED), make_imitator(config, failed=FAILED)
+    with_rewards = [seen.iterate() for _ in range(4)]
+    step, noise = VectorEnv.step, np.random.default_rng(0)
+
+    def replaced(self: VectorEnv, actions: np.ndarray) -> Step:
+        return step(self, actions)._replace(rewards=1e3 * noise.normal(size=self.num_envs))
+
+    monkeypatch.setattr(VectorEnv, "step", replaced)
+    with_noise = [told.iterate() for _ in range(4)]
+    assert_same_tensors(everything(seen), everything(told))
+    for true, false in zip(with_rewards, with_noise, strict=True):
+        assert true["return_mean"] != false["return_mean"]  # the replacement did happen
+        assert {k: v for k, v in true.items() if "return" not in k} == {
+            k: v for k, v in false.items() if "return" not in k
+        }
+
+
+@pytest.mark.parametrize("config", [gail(), gailfe()], ids=["gail", "gailfe"])
+def test_the_same_seed_gives_the_same_numbers_and_another_seed_others(config: AlgoConfig) -> None:
+    runs = []
+    for seed in (1, 1, 2):
+        torch.manual_seed(len(runs))  # the global generator has no part in it
+        np.random.seed(len(runs))  # noqa: NPY002
+        imitator = make_imitator(config, seed, failed=FAILED)
+        runs.append(([imitator.iterate() for _ in range(3)], everything(imitator)))
+    assert runs[0][0] == runs[1][0]
+    assert_same_tensors(runs[0][1], runs[1][1])
+    assert runs[0][0] != runs[2][0]
+
+
+@pytest.mark.parametrize("config", [gail(), gailfe(capacity=6)], ids=["gail", "gailfe"])
+def test_a_restored_learner_continues_bit_for_bit(config: AlgoConfig, tmp_path: Path) -> None:
+    original, restored = make_imitator(config, 0, FAILED), make_imitator(config, 5)
+    for _ in range(3):
+        original.iterate()
+    save_checkpoint(tmp_path / "state.pt", original.state_dict())
+    expected = [original.iterate() for _ in range(3)]
+    state = load_checkpoint(tmp_path / "state.pt")
+    assert state is not None
+    assert restored.load_state_dict(state) is True
+    assert [restored.iterate() for _ in range(3)] == expected
+    assert_same_tensors(everything(restored), everything(original))
+
+
+def test_a_learner_whose_environments_have_no_state_restores_its_weights_and_says_it_is_not_exact() -> None:
+    expert = [make_trajectory(40, dims=(3, 1))]
+    original, restored = (make_imitator(gail(), s, env=PENDULUM, expert=expert) for s in (0, 1))
+    original.iterate()
+    assert restored.load_state_dict(original.state_dict()) is False
+    assert_same_tensors(everything(restored), everything(original))
+    restored.iterate()
+
+
+def test_without_failures_gailfe_is_gail_bit_for_bit_until_the_first_one_arrives() -> None:
+    flag = [False]
+    plain = make_imitator(gail())
+    ours = make_imitator(gailfe(), annotator=lambda trajectory: flag[0])
+    for _ in range(3):
+        shared = plain.iterate()
+        metrics = ours.iterate()
+        assert {key: metrics[key] for key in shared} == shared
+        assert metrics["lambda_f"] == FailuresConfig(z_f=-0.2).lambda_init
+        assert "log_d_failed" not in metrics
+        weights, others = plain.discriminator.state_dict(), ours.discriminator.state_dict()
+        assert_same_tensors(weights, others)
+        assert_same_tensors(plain.policy.state_dict(), ours.policy.state_dict())
+    flag[0] = True
+    plain.iterate()
+    metrics = ours.iterate()
+    assert metrics["failed_episodes"] > 0
+    assert "log_d_failed" in metrics
+    weights, others = plain.discriminator.state_dict(), ours.discriminator.state_dict()
+    assert not all(torch.equal(weights[key], others[key]) for key in weights)
+
+
+def test_lambda_f_is_logged_as_used_and_moves_by_the_logged_slack() -> None:
+    imitator = make_imitator(gailfe(), failed=FAILED)
+    rows = [imitator.iterate() for _ in range(4)]
+    assert imitator.config.failures is not None
+    assert rows[0]["lambda_f"] == imitator.config.failures.lambda_init
+    for row, after in zip(rows, rows[1:], strict=False):
+        expected = row["lambda_f"] - 0.1 * (row["log_d_failed"] - -0.2)
+        assert after["lambda_f"] == pytest.approx(expected)
+
+
+def test_gail_has_no_metrics_of_failures() -> None:
+    metrics = make_imitator(gail(), failed=FAILED).iterate()
+    of_failures = {"lambda_f", "d_failed", "log_d_failed", "failed_episodes", "failure_buffer_trajectories"}
+    assert not of_failures & metrics.keys()
+    assert of_failures <= make_imitator(gailfe(), failed=FAILED).iterate().keys()
+
+
+@pytest.mark.parametrize("capacity", [50, 6])
+def test_the_buffer_receives_exactly_the_trajectories_that_the_annotator_flags(capacity: int) -> None:
+    finished: list[Trajectory] = []
+
+    def annotate(trajectory: Trajectory) -> bool:
+        finished.append(trajectory)
+        return len(trajectory) % 2 == 0
+
+    imitator = make_imitator(gailfe(capacity), failed=FAILED, annotator=annotate)
+    flagged = 0
+    for _ in range(3):
+        before = len(finished)
+        metrics = imitator.iterate()
+        assert metrics["episodes"] == len(finished) - before
+        assert metrics["failed_episodes"] == sum(len(t) % 2 == 0 for t in finished[before:])
+        flagged += int(metrics["failed_episodes"])
+        assert metrics["failure_buffer_trajectories"] == min(capacity, len(FAILED) + flagged)
+    assert 3 < flagged < len(finished)
+    failures = [*FAILED, *(t for t in finished if len(t) % 2 == 0)][-capacity:]
+    expected = [np.concatenate([t.observations[:-1], t.actions], axis=1) for t in failures]  # bounds are ±1
+    assert imitator.failures is not None
+    assert np.array_equal(imitator.failures.pairs().numpy(), np.concatenate(expected).astype(np.float32))
+
+
+@pytest.mark.parametrize("push", [0.8, -0.8])
+def test_the_agent_learns_to_act_like_the_expert(push: float) -> None:
+    """End to end, on Pendulum: the expert always pushes to the same side, at 0.8 of the greatest torque."""
+    config = make_algo(
+        steps_per_iteration=400,
+        policy=PolicyConfig(hidden_sizes=[8], log_std_init=-0.5),
+        discriminator=DiscriminatorConfig(hidden_sizes=[16], learning_rate=3e-3, updates=10, batch_size=128),
+    )
+    teacher = make_policy(action_dim=1, space=box([-2.0], [2.0]))
+    with torch.no_grad():
+        teacher.mean[-1].weight.zero_()
+        teacher.mean[-1].bias.fill_(push)
+    expert = Collector(VectorEnv(PENDULUM, num_envs=2, seed=7)).collect(teacher, 400, None).finished
+    agent = make_imitator(config, annotator=never, env=PENDULUM, expert=expert)
+    for _ in range(30):
+        agent.iterate()
+    mean, _ = agent.policy(agent.policy.normalizer(torch.as_tensor(expert[0].observations)))
+    assert mean.mean().item() / push > 0.6
+
+
+def test_episode_metrics_are_means_over_the_episodes_that_ended() -> None:
+    episodes = [make_trajectory(10, seed=1), make_trajectory(30, seed=2)]
+    metrics = episode_metrics(episodes)
+    returns = [t.rewards.sum() for t in episodes]
+    assert metrics["episodes"] == 2
+    assert metrics["episode_length_mean"] == 20
+    assert metrics["return_mean"] == pytest.approx(np.mean(returns))
+    assert metrics["return_std"] == pytest.approx(np.std(returns))
+    assert episode_metrics([]) == {"episodes": 0}
