@@ -36,6 +36,8 @@ class DrawAfterSweep(Callback):
         from analysis.figure1 import draw_figure1
         from analysis.runs import RunsError
 
+        if config.hydra.job.name != "run":
+            return  # a sweep over experts or demonstrations leaves no learning curves
         folder = Path(config.hydra.sweep.dir)
         try:
             figure = draw_figure1(folder, folder, self.metric, self.formats, self.title)

@@ -153,8 +153,7 @@ def title_of(curves: pd.DataFrame, title: str | None) -> str | None:
 def note_of(rows: pd.DataFrame, missing: list[str]) -> str:
     """The small print: what line and band are, and what the sweep lacks (the first few; all are printed)."""
     note = (
-        "Line: mean over seeds, as far as all of them have come. "
-        "Band: ± 1 standard deviation over seeds (n − 1)"
+        "Line: mean over seeds, as far as all of them have come. Band: ± 1 standard deviation over seeds (n − 1)"
     )
     if rows.groupby(["env", "algo"])["seed"].nunique().min() == 1:
         note += ", none for a single seed"

@@ -152,6 +152,4 @@ def expert_rows(run: Run) -> pd.DataFrame:
         log.warning("no expert's return from %s: not readable as JSON (%s)", path, error)
         return pd.DataFrame(columns=COLUMNS)
     names = [name for name in ("eval_return_mean", "eval_return_std") if expert.get(name) is not None]
-    return pd.DataFrame(
-        [(run.env, EXPERT, 0, 0, 0, name, float(expert[name])) for name in names], columns=COLUMNS
-    )
+    return pd.DataFrame([(run.env, EXPERT, 0, 0, 0, name, float(expert[name])) for name in names], columns=COLUMNS)

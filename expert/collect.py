@@ -17,11 +17,11 @@ from omegaconf import DictConfig
 
 from expert.annotators import make_annotator
 from expert.demonstrations import EXPERT, FAILED, Demonstrations, save_demonstrations
-from gailfe.policy_file import load_policy
 from expert.train import env_recipe, make_expert
 from gailfe.config import Config, prepare
 from gailfe.envs import VectorEnv
 from gailfe.networks import GaussianPolicy
+from gailfe.policy_file import load_policy
 from gailfe.rollout import Collector
 from gailfe.store import Store
 from gailfe.sweep import report_errors

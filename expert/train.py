@@ -16,7 +16,7 @@ from expert.ppo import PPO
 from gailfe.checkpoint import load_checkpoint, save_checkpoint
 from gailfe.config import Config, EnvConfig, prepare
 from gailfe.envs import VectorEnv
-from gailfe.evaluation import Evaluation, Evaluator
+from gailfe.evaluation import Evaluator
 from gailfe.policy_file import load_policy, save_policy
 from gailfe.progress import Progress
 from gailfe.rollout import Collector
@@ -40,10 +40,10 @@ def env_recipe(env: EnvConfig) -> dict[str, Any]:
 
 
 def train_expert(config: Config, folder: Path) -> None:
-    """Train into `folder`: policy.safetensors and policy.json (the best evaluated checkpoint), curve.csv, evaluation.json.
+    """Train into `folder`: policy.safetensors and policy.json, curve.csv, evaluation.json.
 
-    PPO loses its best policy late in training often enough that the last one is no expert. The checkpoints are
-    compared on the same initial states; the final evaluation of the best one uses fresh ones.
+    PPO often loses its best policy late in training, so the expert is the best evaluated checkpoint, not the last.
+    Checkpoints are compared on the same initial states; the final evaluation of the best one uses fresh ones.
     """
     ppo_config = config.expert
     env = VectorEnv(config.env, ppo_config.num_envs, ppo_config.seed)
@@ -75,8 +75,8 @@ def train_expert(config: Config, folder: Path) -> None:
         evaluate = iteration % ppo_config.eval_every == 0 or iteration == num_iterations
         if evaluate:
             evaluation = evaluator(ppo.policy)
-            row |= {"eval_return_mean": evaluation.return_mean, "eval_return_std": evaluation.return_std}
-            if evaluation.return_mean > _best(curve):
+            row |= evaluation.metrics
+            if row["eval_return_mean"] > _best(curve):
                 save_policy(folder, ppo.policy, _architecture(config))
         curve.append(row)
         if evaluate:
@@ -86,27 +86,12 @@ def train_expert(config: Config, folder: Path) -> None:
         progress.update(iteration * steps_per_iteration, f"best return {_best(curve):,.0f}")
 
     _write_curve(folder / "curve.csv", curve)
-    final = evaluate_expert(config, folder, ppo_config.final_eval_episodes, seed=ppo_config.seed + 1)
-    (folder / EVALUATION).write_text(json.dumps(evaluation_record(final), indent=2) + "\n")
+    best = load_policy(folder, env.observation_dim, env.action_space)
+    final = Evaluator(config.env, ppo_config.final_eval_episodes, ppo_config.seed + 1)(best).metrics
+    record = {"episodes": ppo_config.final_eval_episodes, **final}
+    (folder / EVALUATION).write_text(json.dumps(record, indent=2) + "\n")
     checkpoint.unlink(missing_ok=True)
-    log.info("expert: return %.0f ± %.0f (mean action)", final.return_mean, final.return_std)
-
-
-def evaluate_expert(config: Config, folder: Path, episodes: int, seed: int) -> Evaluation:
-    """Roll the expert in `folder` out with its mean action, `episodes` times from fresh initial states."""
-    env = VectorEnv(config.env, 1, seed)
-    policy = load_policy(folder, env.observation_dim, env.action_space)
-    return Evaluator(config.env, episodes, seed)(policy)
-
-
-def evaluation_record(evaluation: Evaluation) -> dict[str, float]:
-    """An evaluation as plain numbers, in the names of metrics.csv."""
-    return {
-        "episodes": len(evaluation.returns),
-        "eval_return_mean": evaluation.return_mean,
-        "eval_return_std": evaluation.return_std,
-        "eval_episode_length_mean": float(evaluation.lengths.mean()),
-    }
+    log.info("expert: return %(eval_return_mean).0f ± %(eval_return_std).0f (mean action)", final)
 
 
 def _best(curve: list[dict[str, float]]) -> float:

@@ -173,6 +173,7 @@ class Config:
     experiment: str = MISSING
     device: str = "cpu"
     checkpoint_every: int = 50  # iterations
+    episodes: int = 20  # of `python -m expert.evaluate`
     env: EnvConfig = field(default_factory=EnvConfig)
     expert: PPOConfig = field(default_factory=PPOConfig)
     demonstrations: CollectConfig = field(default_factory=CollectConfig)
@@ -264,7 +265,7 @@ SIZES = (lambda value: len(value) >= 1 and min(value) >= 1), "a list of layer si
 # Keys, what is valid, and the words for it; null is left to the schema.
 RANGES: list[tuple[str, Callable[[Any], bool], str]] = [
     (
-        "checkpoint_every evaluation.every evaluation.episodes env.num_iterations env.max_episode_steps "
+        "checkpoint_every episodes evaluation.every evaluation.episodes env.num_iterations env.max_episode_steps "
         "env.ppo.total_steps expert.num_envs expert.steps_per_iteration expert.total_steps expert.epochs "
         "expert.eval_every expert.eval_episodes expert.final_eval_episodes demonstrations.num_trajectories "
         "demonstrations.max_attempts algo.num_envs algo.steps_per_iteration algo.value.epochs "

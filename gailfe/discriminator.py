@@ -84,7 +84,8 @@ def discriminator_step(
             GAIL, or while β_F is empty.
 
     Returns:
-        discriminator_loss, d_policy, d_expert (mean D), and with failed pairs d_failed, log_d_failed: means before the step.
+        discriminator_loss, d_policy and d_expert (mean D), with failed pairs d_failed and log_d_failed (mean
+        log D) too; all from before the step.
     """
     sources = [policy_pairs, expert_pairs] + ([] if failed_pairs is None else [failed_pairs])
     logits = discriminator(torch.cat(sources))

@@ -10,22 +10,33 @@ import torch
 from gailfe.config import EnvConfig
 from gailfe.envs import episode_limit, make_env
 from gailfe.networks import GaussianPolicy
+from gailfe.trajectory import Trajectory
 
 
 @dataclass(frozen=True)
 class Evaluation:
-    """Undiscounted returns in the environment's own reward, and lengths in steps, (episodes,) each."""
+    """Finished episodes; returns are undiscounted, in the environment's own reward."""
 
-    returns: np.ndarray
-    lengths: np.ndarray
-
-    @property
-    def return_mean(self) -> float:
-        return float(self.returns.mean())
+    trajectories: list[Trajectory]
 
     @property
-    def return_std(self) -> float:
-        return float(self.returns.std())
+    def returns(self) -> np.ndarray:
+        """(episodes,)"""
+        return np.array([trajectory.total_reward for trajectory in self.trajectories])
+
+    @property
+    def lengths(self) -> np.ndarray:
+        """(episodes,), in steps"""
+        return np.array([len(trajectory) for trajectory in self.trajectories])
+
+    @property
+    def metrics(self) -> dict[str, float]:
+        """As columns of metrics.csv."""
+        return {
+            "eval_return_mean": float(self.returns.mean()),
+            "eval_return_std": float(self.returns.std()),
+            "eval_episode_length_mean": float(self.lengths.mean()),
+        }
 
 
 class Evaluator:
@@ -40,20 +51,31 @@ class Evaluator:
     def __call__(self, policy: GaussianPolicy, index: int = 0) -> Evaluation:
         """Evaluate the mean action of `policy`; `index` chooses the initial states."""
         seeds = np.random.SeedSequence([self._seed, index]).generate_state(len(self._envs))
-        observations = np.stack(
-            [env.reset(seed=int(seed))[0] for env, seed in zip(self._envs, seeds, strict=True)]
+        pairs = zip(self._envs, seeds, strict=True)
+        observations = [[np.asarray(env.reset(seed=int(seed))[0])] for env, seed in pairs]
+        actions: list[list[np.ndarray]] = [[] for _ in self._envs]
+        rewards: list[list[float]] = [[] for _ in self._envs]
+        terminated = [False] * len(self._envs)
+        active = list(range(len(self._envs)))
+        while active:
+            latest = np.stack([observations[i][-1] for i in active])
+            mean = policy.mean(policy.normalizer(torch.from_numpy(latest)))
+            for i, action in zip(active, policy.to_env(mean).numpy(), strict=True):
+                observation, reward, terminated[i], truncated, _ = self._envs[i].step(action)
+                observations[i].append(np.asarray(observation))
+                actions[i].append(action)
+                rewards[i].append(float(reward))
+                if terminated[i] or truncated or len(actions[i]) >= self._limit:
+                    active = [j for j in active if j != i]
+        return Evaluation(
+            [
+                Trajectory(
+                    np.stack(observations[i]),
+                    np.stack(actions[i]),
+                    np.array(rewards[i]),
+                    terminated=bool(terminated[i]),
+                    truncated=not terminated[i],
+                )
+                for i in range(len(self._envs))
+            ]
         )
-        returns = np.zeros(len(self._envs))
-        lengths = np.zeros(len(self._envs), dtype=np.int64)
-        active = np.arange(len(self._envs))
-        while active.size:
-            mean = policy.mean(policy.normalizer(torch.from_numpy(observations[active])))
-            actions = policy.to_env(mean).numpy()
-            going = np.zeros(active.size, dtype=bool)
-            for row, i in enumerate(active):
-                observations[i], reward, terminated, truncated, _ = self._envs[i].step(actions[row])
-                returns[i] += float(reward)
-                lengths[i] += 1
-                going[row] = not (terminated or truncated or lengths[i] >= self._limit)
-            active = active[going]
-        return Evaluation(returns, lengths)

@@ -6,6 +6,7 @@ the same tensor to all of them.
 
 from __future__ import annotations
 
+import itertools
 import math
 from collections.abc import Iterable, Sequence
 
@@ -53,7 +54,7 @@ def mlp(
 ) -> nn.Sequential:
     """A multi-layer perceptron with orthogonal weights and zero biases, linear at its output."""
     layers: list[nn.Module] = []
-    for i, (fan_in, fan_out) in enumerate(zip(sizes[:-1], sizes[1:], strict=True)):
+    for i, (fan_in, fan_out) in enumerate(itertools.pairwise(sizes)):
         last = i == len(sizes) - 2
         linear = nn.Linear(fan_in, fan_out)
         nn.init.orthogonal_(linear.weight, output_gain if last else math.sqrt(2), generator=generator)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import json
 import logging
 import traceback
 from collections.abc import Iterator
@@ -25,14 +26,15 @@ from gailfe.folders import job_subfolder
 log = logging.getLogger(__name__)
 
 FAILURE = "failure.txt"
+JOBS = "jobs.json"  # in the sweep's folder: every job ever asked for there, by subfolder; analysis reads it
 
 
 @contextlib.contextmanager
 def report_errors() -> Iterator[Path]:
     """Gives a job its output folder, and deals with its exceptions.
 
-    A single job ends with its error, without a traceback where the configuration is at fault. A job of a sweep leaves
-    failure.txt in its folder and lets the others run, whatever the launcher; `SweepReport` then tells.
+    A single job ends with its error, without a traceback where the configuration is at fault. A job of a sweep
+    leaves failure.txt in its folder and lets the others run, whatever the launcher; `SweepReport` then tells.
     """
     folder = Path(HydraConfig.get().runtime.output_dir)
     if HydraConfig.get().mode is RunMode.RUN:
@@ -54,7 +56,7 @@ class SweepReport(Callback):
     """Composes and checks every job before any starts; afterwards names those that failed and exits with 1."""
 
     def __init__(self) -> None:
-        self._folders: list[Path] = []
+        self._jobs: dict[str, dict[str, Any]] = {}  # by subfolder
 
     def on_multirun_start(self, config: DictConfig, **kwargs: Any) -> None:
         """Raises SystemExit, naming the job: Hydra turns any other exception of a callback into a warning."""
@@ -66,28 +68,32 @@ class SweepReport(Callback):
                 parse(job)
             except (ConfigError, HydraException, OmegaConfBaseException) as error:
                 raise SystemExit(f"error: {' '.join(overrides)}: {error}") from error
-            subfolder = job_subfolder(config.hydra.job.name, job.env.name, job.algo.name, job.seed, overrides)
-            folder = Path(config.hydra.sweep.dir) / subfolder
-            if folder in self._folders:
-                raise SystemExit(f"error: two jobs of this sweep would share the folder {folder}")
-            self._folders.append(folder)
+            names = {"env": job.env.name, "algo": job.algo.name, "seed": job.seed}
+            subfolder = job_subfolder(config.hydra.job.name, **names, overrides=overrides)
+            if subfolder in self._jobs:
+                raise SystemExit(f"error: two jobs of this sweep would share the folder {subfolder}")
+            self._jobs[subfolder] = names
+        folder = Path(config.hydra.sweep.dir)
+        folder.mkdir(parents=True, exist_ok=True)
+        announced = json.loads((folder / JOBS).read_text()) if (folder / JOBS).exists() else {}
+        (folder / JOBS).write_text(json.dumps(announced | self._jobs, indent=2) + "\n")
 
     def on_multirun_end(self, config: DictConfig, **kwargs: Any) -> None:
         """Raises SystemExit if a job failed."""
-        failed = [folder for folder in self._folders if (folder / FAILURE).exists()]
+        notes = [Path(config.hydra.sweep.dir, subfolder, FAILURE) for subfolder in self._jobs]
+        failed = [note for note in notes if note.exists()]
         if failed:
-            lines = [f"  {folder}: {(folder / FAILURE).read_text().splitlines()[0]}" for folder in failed]
-            raise SystemExit(
-                "\n".join([f"error: {len(failed)} of {len(self._folders)} jobs failed:", *lines])
-                + "\nThe same command runs what is missing; each folder's failure.txt has the traceback."
-            )
-        log.info("all %d jobs are done", len(self._folders))
+            lines = [f"  {note.parent}: {note.read_text().splitlines()[0]}" for note in failed]
+            head = f"error: {len(failed)} of {len(notes)} jobs failed:"
+            tail = f"The same command runs what is missing; each folder's {FAILURE} has the traceback."
+            raise SystemExit("\n".join([head, *lines, tail]))
+        log.info("all %d jobs are done", len(notes))
 
 
 def _jobs(config: DictConfig) -> list[list[str]]:
     """The overrides of each job, as Hydra's own sweeper will expand them."""
     params = OmegaConf.to_container(config.hydra.sweeper.params or OmegaConf.create()) or {}
     assert isinstance(params, dict)
-    arguments = [f"{key}={value}" for key, value in params.items()] + list(config.hydra.overrides.task)
+    arguments = [f"{key!s}={value}" for key, value in params.items()] + list(config.hydra.overrides.task)
     (jobs,) = BasicSweeper.split_arguments(OverridesParser.create().parse_overrides(arguments), None)
     return jobs

@@ -30,7 +30,8 @@ SUMMARY = "summary.json"
 def run_recipe(config: Config, demonstrations_key: str) -> dict[str, Any]:
     """What decides a run's numbers up to any iteration; so not how many there are, nor where they go."""
     recipe = asdict(config)
-    for key in ("tracking", "paths", "checkpoint_every", "device", "experiment", "expert", "demonstrations"):
+    inputs = ("expert", "demonstrations")  # demonstrations_key stands for both
+    for key in (*inputs, "tracking", "paths", "checkpoint_every", "device", "episodes", "experiment"):
         del recipe[key]
     del recipe["env"]["num_iterations"], recipe["env"]["ppo"]
     return {"version": 1, "demonstrations_key": demonstrations_key, **recipe}
@@ -84,7 +85,7 @@ def train(
         row = {"iteration": iteration, "env_steps": iteration * steps} | imitator.iterate()
         row["steps_per_s"] = steps / (time.perf_counter() - started)
         if iteration % config.evaluation.every == 0 or iteration in (1, total):
-            row |= _evaluate(evaluator, imitator, iteration)
+            row |= evaluator(imitator.policy, iteration).metrics
         wall_time += time.perf_counter() - started
         row["wall_time_s"] = wall_time
         metrics.log(row)
@@ -114,15 +115,6 @@ def _resume(imitator: Imitator, folder: Path) -> tuple[int, float]:
         "" if exact else "; not exactly: this environment's state can't be saved, so new episodes begin",
     )
     return state["iteration"], state["wall_time_s"]
-
-
-def _evaluate(evaluator: Evaluator, imitator: Imitator, iteration: int) -> dict[str, float]:
-    evaluation = evaluator(imitator.policy, iteration)
-    return {
-        "eval_return_mean": evaluation.return_mean,
-        "eval_return_std": evaluation.return_std,
-        "eval_episode_length_mean": float(evaluation.lengths.mean()),
-    }
 
 
 def _note(row: dict[str, float]) -> str:

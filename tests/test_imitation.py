@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from itertools import pairwise
 from pathlib import Path
 
 import numpy as np
@@ -143,7 +144,7 @@ def test_lambda_f_is_logged_as_used_and_moves_by_the_logged_slack() -> None:
     rows = [imitator.iterate() for _ in range(4)]
     assert imitator.config.failures is not None
     assert rows[0]["lambda_f"] == imitator.config.failures.lambda_init
-    for row, after in zip(rows, rows[1:], strict=False):
+    for row, after in pairwise(rows):
         expected = row["lambda_f"] - 0.1 * (row["log_d_failed"] - -0.2)
         assert after["lambda_f"] == pytest.approx(expected)
 

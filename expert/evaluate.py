@@ -1,0 +1,45 @@
+"""`python -m expert.evaluate env=hopper episodes=20` rolls the expert out with its mean action.
+
+The last line is JSON: env, episodes, return_mean, return_std, length_mean, failures (by the annotator).
+"""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import hydra
+from omegaconf import DictConfig
+
+from expert.annotators import make_annotator
+from expert.train import make_expert
+from gailfe.config import prepare
+from gailfe.envs import VectorEnv
+from gailfe.evaluation import Evaluator
+from gailfe.policy_file import load_policy
+from gailfe.store import Store
+from gailfe.sweep import report_errors
+
+
+@hydra.main(config_path="pkg://conf", config_name="config", version_base="1.3")
+def main(cfg: DictConfig) -> None:
+    with report_errors():
+        config = prepare(cfg)
+        folder, _ = make_expert(config, Store(Path(config.paths.artifacts)))
+        env = VectorEnv(config.env, 1, config.seed)
+        policy = load_policy(folder, env.observation_dim, env.action_space)
+        evaluation = Evaluator(config.env, config.episodes, config.seed)(policy)
+        annotator = make_annotator(config.annotator)
+        record = {
+            "env": config.env.id,
+            "episodes": config.episodes,
+            "return_mean": evaluation.metrics["eval_return_mean"],
+            "return_std": evaluation.metrics["eval_return_std"],
+            "length_mean": evaluation.metrics["eval_episode_length_mean"],
+            "failures": sum(map(annotator, evaluation.trajectories)),
+        }
+        print(json.dumps(record))
+
+
+if __name__ == "__main__":
+    main()
