@@ -204,12 +204,16 @@ def parse(cfg: DictConfig) -> Config:
 
 
 def prepare(cfg: DictConfig) -> Config:
-    """`parse`, and one torch thread for this process: these networks are too small for more, and the jobs of
-    a sweep would fight over the cores."""
+    """`parse`, a look at whether the environment can be made, and one torch thread for this process: these
+    networks are too small for more, and the jobs of a sweep would fight over the cores."""
     config = parse(cfg)
     import torch  # here, so that --help and the checks of a sweep don't wait for it
 
+    from gailfe.envs import episode_limit, make_env
+
     torch.set_num_threads(1)
+    make_env(config.env).close()
+    episode_limit(config.env)
     return config
 
 

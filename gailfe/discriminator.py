@@ -92,7 +92,8 @@ def discriminator_step(
     policy_logits, expert_logits, *rest = logits.split([len(pairs) for pairs in sources])
     failed_logits = rest[0] if rest else None
     loss = -gailfe_objective(policy_logits, expert_logits, failed_logits, lambda_f, z_f)
-    loss = loss - config.logit_entropy * logit_entropy(logits)
+    # Not of the failed pairs: at λ_F = 0 this must be GAIL.
+    loss = loss - config.logit_entropy * logit_entropy(torch.cat([policy_logits, expert_logits]))
     if config.gradient_penalty > 0:
         loss = loss + config.gradient_penalty * gradient_penalty(
             discriminator, policy_pairs, expert_pairs, generator

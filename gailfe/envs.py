@@ -155,10 +155,11 @@ def _get_state(env: gymnasium.Env) -> dict[str, Any]:
     kind = mujoco.mjtState.mjSTATE_INTEGRATION
     physics = np.empty(mujoco.mj_stateSize(env.model, kind))
     mujoco.mj_getState(env.model, env.data, physics, kind)
-    # Ant's reward also reads the body positions that the last step left behind.
+    # The rewards of Ant and Humanoid also read the body positions that the last step left behind.
     return {
         "physics": physics,
         "xpos": env.data.xpos.copy(),
+        "xipos": env.data.xipos.copy(),
         "random": env.np_random.bit_generator.state,
     }
 
@@ -168,4 +169,5 @@ def _set_state(env: gymnasium.Env, state: dict[str, Any]) -> None:
         raise TypeError(f"{type(env).__name__} has no state to restore: only MuJoCo tasks have")
     mujoco.mj_setState(env.model, env.data, np.asarray(state["physics"]), mujoco.mjtState.mjSTATE_INTEGRATION)
     env.data.xpos[:] = np.asarray(state["xpos"])
+    env.data.xipos[:] = np.asarray(state["xipos"])
     env.np_random.bit_generator.state = state["random"]

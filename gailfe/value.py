@@ -27,19 +27,20 @@ class ValueFunction(nn.Module):
         self.config = config
         self.generator = generator
         self.net = mlp([observation_dim, *config.hidden_sizes, 1], generator)
-        self.register_buffer("mean", torch.zeros(()))
-        self.register_buffer("std", torch.ones(()))
+        # In float64: with a return of 1000 ± 1 the square of the mean would swallow the variance.
+        self.register_buffer("mean", torch.zeros((), dtype=torch.float64))
+        self.register_buffer("std", torch.ones((), dtype=torch.float64))
         self.register_buffer("seen", torch.zeros((), dtype=torch.bool))
         self.optimizer = torch.optim.Adam(self.net.parameters(), lr=config.learning_rate, fused=True)
 
     def forward(self, x: Tensor) -> Tensor:
         """Normalised observations (…, obs_dim) → values (…)."""
-        return self.mean + self.std * self.net(x).squeeze(-1)
+        return self.mean.float() + self.std.float() * self.net(x).squeeze(-1)
 
     def fit(self, x: Tensor, returns: Tensor) -> float:
-        """Regress on `returns` (n,) at `x` (n, obs_dim); the mean squared error, standardised, before it."""
+        """Regress on `returns` (n,) at `x` (n, obs_dim); the standardised mean squared error in the first epoch."""
         self._track(returns)
-        targets = (returns - self.mean) / self.std
+        targets = ((returns - self.mean) / self.std).float()
         before = 0.0
         for epoch in range(self.config.epochs):
             order = torch.randperm(len(x), generator=self.generator)
@@ -54,6 +55,7 @@ class ValueFunction(nn.Module):
 
     @torch.no_grad()
     def _track(self, returns: Tensor) -> None:
+        returns = returns.double()
         rate = 0.1 if self.seen else 1.0
         old_mean, old_std = self.mean.clone(), self.std.clone()
         second = (1 - rate) * (old_std**2 + old_mean**2) + rate * returns.square().mean()

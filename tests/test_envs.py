@@ -7,6 +7,7 @@ from pathlib import Path
 import gymnasium
 import numpy as np
 import pytest
+import torch
 from gymnasium.envs.classic_control.pendulum import PendulumEnv
 from gymnasium.envs.mujoco.hopper_v5 import HopperEnv
 from helpers import HOPPER, PENDULUM, make_policy
@@ -38,17 +39,17 @@ def assert_same_steps(ours: list[Step], theirs: list[Step]) -> None:
 def test_an_episode_that_ends_is_followed_by_a_new_one_in_the_same_step() -> None:
     env = VectorEnv(HOPPER, num_envs=3, seed=0)
     initial_height = env.reset()[:, 0].min()
-    ends = 0
+    starts = []
     for step in play(env, random_actions(env, 150)):
         done = step.terminated | step.truncated
         assert np.array_equal(step.observations[~done], step.next_observations[~done])
         for i in np.flatnonzero(done):
-            ends += 1
+            starts.append(tuple(step.observations[i]))
             height, angle = step.next_observations[i, :2]
             assert height < 0.7 or abs(angle) > 0.2  # where Hopper says that it fell
             assert step.observations[i, 0] > initial_height - 0.02  # upright again
             assert np.abs(step.observations[i, 1]) < 0.02
-    assert ends >= 6
+    assert len(set(starts)) == len(starts) >= 6  # every episode begins in a state of its own
     env.close()
 
 
@@ -198,3 +199,15 @@ def test_an_evaluation_repeats_itself_and_counts_whole_episodes() -> None:
     assert len(np.unique(result.returns)) == 4
     assert not np.array_equal(first(policy, index=3).returns, result.returns)
     assert not np.array_equal(other(policy, index=2).returns, result.returns)
+
+
+def test_an_evaluation_takes_the_mean_action_until_the_fall_or_the_limit() -> None:
+    policy = make_policy(observation_dim=11, action_dim=3, log_std_init=1.0)
+    evaluation = Evaluator(EnvConfig(id="Hopper-v5", max_episode_steps=200), episodes=6, seed=0)(policy)
+    assert {trajectory.terminated for trajectory in evaluation.trajectories} == {True, False}
+    for trajectory in evaluation.trajectories:
+        mean, _ = policy(policy.normalizer(torch.from_numpy(trajectory.observations[:-1])))
+        actions = policy.to_env(mean).detach().numpy()
+        np.testing.assert_allclose(trajectory.actions, actions, atol=1e-5)
+        assert trajectory.truncated == (len(trajectory) == 200 and not trajectory.terminated)
+    assert evaluation.returns[0] == evaluation.trajectories[0].rewards.sum()

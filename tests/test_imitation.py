@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from itertools import pairwise
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -12,22 +13,24 @@ import torch
 from helpers import HOPPER, PENDULUM, assert_same_tensors, box, make_algo, make_policy, make_trajectory
 from torch import Tensor
 
+import gailfe.imitation
+from gailfe.advantages import generalized_advantages
 from gailfe.checkpoint import load_checkpoint, save_checkpoint
 from gailfe.config import AlgoConfig, DiscriminatorConfig, EnvConfig, FailuresConfig, PolicyConfig
 from gailfe.envs import Step, VectorEnv
 from gailfe.imitation import Imitator, episode_metrics
-from gailfe.rollout import Collector
+from gailfe.rollout import Batch, Collector
 from gailfe.trajectory import Trajectory
 
 EXPERT = [make_trajectory(40, seed=i, terminated=False) for i in range(2)]
 FAILED = [make_trajectory(25, seed=10 + i) for i in range(3)]
 
 
-def gail() -> AlgoConfig:
+def gail_config() -> AlgoConfig:
     return make_algo()
 
 
-def gailfe(capacity: int = 50) -> AlgoConfig:
+def gailfe_config(capacity: int = 50) -> AlgoConfig:
     return make_algo(FailuresConfig(capacity=capacity, z_f=-0.2, lambda_learning_rate=0.1))
 
 
@@ -60,7 +63,7 @@ def everything(imitator: Imitator) -> dict[str, Tensor]:
     return {key: tensor.clone() for key, tensor in tensors.items()}
 
 
-@pytest.mark.parametrize("config", [gail(), gailfe()], ids=["gail", "gailfe"])
+@pytest.mark.parametrize("config", [gail_config(), gailfe_config()], ids=["gail", "gailfe"])
 def test_the_environments_rewards_change_nothing_that_is_learned(
     config: AlgoConfig, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -81,7 +84,7 @@ def test_the_environments_rewards_change_nothing_that_is_learned(
         }
 
 
-@pytest.mark.parametrize("config", [gail(), gailfe()], ids=["gail", "gailfe"])
+@pytest.mark.parametrize("config", [gail_config(), gailfe_config()], ids=["gail", "gailfe"])
 def test_the_same_seed_gives_the_same_numbers_and_another_seed_others(config: AlgoConfig) -> None:
     runs = []
     for seed in (1, 1, 2):
@@ -94,7 +97,7 @@ def test_the_same_seed_gives_the_same_numbers_and_another_seed_others(config: Al
     assert runs[0][0] != runs[2][0]
 
 
-@pytest.mark.parametrize("config", [gail(), gailfe(capacity=6)], ids=["gail", "gailfe"])
+@pytest.mark.parametrize("config", [gail_config(), gailfe_config(capacity=15)], ids=["gail", "gailfe"])
 def test_a_restored_learner_continues_bit_for_bit(config: AlgoConfig, tmp_path: Path) -> None:
     original, restored = make_imitator(config, 0, FAILED), make_imitator(config, 5)
     for _ in range(3):
@@ -110,7 +113,7 @@ def test_a_restored_learner_continues_bit_for_bit(config: AlgoConfig, tmp_path: 
 
 def test_a_learner_whose_environments_have_no_state_restores_its_weights_and_says_it_is_not_exact() -> None:
     expert = [make_trajectory(40, dims=(3, 1))]
-    original, restored = (make_imitator(gail(), s, env=PENDULUM, expert=expert) for s in (0, 1))
+    original, restored = (make_imitator(gail_config(), s, env=PENDULUM, expert=expert) for s in (0, 1))
     original.iterate()
     assert restored.load_state_dict(original.state_dict()) is False
     assert_same_tensors(everything(restored), everything(original))
@@ -119,8 +122,8 @@ def test_a_learner_whose_environments_have_no_state_restores_its_weights_and_say
 
 def test_without_failures_gailfe_is_gail_bit_for_bit_until_the_first_one_arrives() -> None:
     flag = [False]
-    plain = make_imitator(gail())
-    ours = make_imitator(gailfe(), annotator=lambda trajectory: flag[0])
+    plain = make_imitator(gail_config())
+    ours = make_imitator(gailfe_config(), annotator=lambda trajectory: flag[0])
     for _ in range(3):
         shared = plain.iterate()
         metrics = ours.iterate()
@@ -139,8 +142,38 @@ def test_without_failures_gailfe_is_gail_bit_for_bit_until_the_first_one_arrives
     assert not all(torch.equal(weights[key], others[key]) for key in weights)
 
 
+def test_advantages_come_from_minus_log_d_and_the_values_of_the_true_successors(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    agent = make_imitator(gail_config())
+    batches, calls = [], []
+    collect = agent.collector.collect
+
+    def record(*arguments: Any) -> Batch:
+        batches.append(collect(*arguments))
+        return batches[-1]
+
+    def check(rewards: Tensor, values: Tensor, next_values: Tensor, *rest: Any) -> Tensor:
+        batch, normalizer = batches[-1], agent.policy.normalizer
+        x = normalizer(batch.observations)
+        d = torch.sigmoid(agent.discriminator(torch.cat([x, batch.actions], dim=-1)))  # bounds are ±1
+        torch.testing.assert_close(rewards, -torch.log(d))
+        torch.testing.assert_close(values, agent.value(x))
+        torch.testing.assert_close(next_values, agent.value(normalizer(batch.next_observations)))
+        assert torch.equal(rest[0], batch.terminated)
+        assert torch.equal(rest[1], batch.truncated)
+        assert rest[2:] == (agent.config.gamma, agent.config.gae_lambda)
+        calls.append(rewards)
+        return generalized_advantages(rewards, values, next_values, *rest)
+
+    monkeypatch.setattr(agent.collector, "collect", record)
+    monkeypatch.setattr(gailfe.imitation, "generalized_advantages", check)
+    metrics = [agent.iterate() for _ in range(3)]
+    assert [row["reward_mean"] for row in metrics] == [rewards.mean().item() for rewards in calls]
+
+
 def test_lambda_f_is_logged_as_used_and_moves_by_the_logged_slack() -> None:
-    imitator = make_imitator(gailfe(), failed=FAILED)
+    imitator = make_imitator(gailfe_config(), failed=FAILED)
     rows = [imitator.iterate() for _ in range(4)]
     assert imitator.config.failures is not None
     assert rows[0]["lambda_f"] == imitator.config.failures.lambda_init
@@ -150,10 +183,10 @@ def test_lambda_f_is_logged_as_used_and_moves_by_the_logged_slack() -> None:
 
 
 def test_gail_has_no_metrics_of_failures() -> None:
-    metrics = make_imitator(gail(), failed=FAILED).iterate()
+    metrics = make_imitator(gail_config(), failed=FAILED).iterate()
     of_failures = {"lambda_f", "d_failed", "log_d_failed", "failed_episodes", "failure_buffer_trajectories"}
     assert not of_failures & metrics.keys()
-    assert of_failures <= make_imitator(gailfe(), failed=FAILED).iterate().keys()
+    assert of_failures <= make_imitator(gailfe_config(), failed=FAILED).iterate().keys()
 
 
 @pytest.mark.parametrize("capacity", [50, 6])
@@ -164,7 +197,7 @@ def test_the_buffer_receives_exactly_the_trajectories_that_the_annotator_flags(c
         finished.append(trajectory)
         return len(trajectory) % 2 == 0
 
-    imitator = make_imitator(gailfe(capacity), failed=FAILED, annotator=annotate)
+    imitator = make_imitator(gailfe_config(capacity), failed=FAILED, annotator=annotate)
     flagged = 0
     for _ in range(3):
         before = len(finished)

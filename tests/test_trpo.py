@@ -102,6 +102,26 @@ def test_an_accepted_step_improves_the_surrogate_within_the_kl_bound(seed: int, 
     assert (policy.log_std != old_log_std).all()
 
 
+def test_the_full_step_is_the_natural_gradient_scaled_to_the_bound() -> None:
+    policy, x, samples, advantages = problem(1)
+    policy, x, samples, advantages = policy.double(), x.double(), samples.double(), advantages.double()
+    config = TRPOConfig(max_kl=1e-5, cg_damping=0.05, cg_iterations=200)
+    parameters = [*policy.mean.parameters(), policy.log_std]
+    old = distribution(policy, x).log_prob(samples)
+    mean, log_std = policy(x)
+    new = Independent(Normal(mean, log_std.exp().expand_as(mean)), 1).log_prob(samples)
+    standardised = (advantages - advantages.mean()) / advantages.std()
+    surrogate = ((new - old).exp() * standardised).mean()
+    gradient = parameters_to_vector(torch.autograd.grad(surrogate, parameters))
+    matrix = explicit_fisher(policy, x) + 0.05 * torch.eye(len(gradient), dtype=torch.float64)
+    direction = torch.linalg.solve(matrix, gradient)
+    length = (2 * config.max_kl / (direction @ matrix @ direction)).sqrt()
+    expected = parameters_to_vector(parameters).detach() + length * direction
+    info = trpo_step(policy, x, samples, advantages, lambda_h=0.0, config=config)
+    assert info["backtracks"] == 0
+    torch.testing.assert_close(parameters_to_vector(parameters).detach(), expected, rtol=1e-3, atol=1e-7)
+
+
 def test_advantages_count_only_up_to_scale_and_shift() -> None:
     policies = []
     for scale, shift in ((1.0, 0.0), (1000.0, -3e3)):

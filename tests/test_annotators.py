@@ -1,0 +1,114 @@
+"""What each annotator calls a failure, on hand-made trajectories, and how one is found by its import path."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+from omegaconf import OmegaConf
+
+from expert.annotators import low_return, make_annotator, no_progress, terminated, upside_down
+from gailfe.config import AnnotatorConfig
+from gailfe.trajectory import Trajectory
+
+UPRIGHT, FLAT = 0.0, 2.0  # a pitch on either side of the default limit, π/2
+
+
+def trajectory(column: list[float], rewards: list[float] | None = None, ended: str = "truncated") -> Trajectory:
+    """An episode whose observations hold `column` between two columns of other things."""
+    steps = len(column) - 1
+    observations = np.full((steps + 1, 3), 99.0)
+    observations[:, 1] = column
+    return Trajectory(
+        observations,
+        np.zeros((steps, 1), dtype=np.float32),
+        np.array(rewards if rewards is not None else [0.0] * steps),
+        terminated=ended in ("terminated", "both"),
+        truncated=ended in ("truncated", "both"),
+    )
+
+
+@pytest.mark.parametrize(("ended", "failed"), [("terminated", True), ("truncated", False), ("both", True)])
+def test_terminated_means_that_the_environment_ended_the_episode(ended: str, failed: bool) -> None:
+    assert terminated(trajectory([0.0, 0.0], ended=ended)) is failed
+
+
+@pytest.mark.parametrize(("flat_steps", "failed"), [(0, False), (4, False), (5, True)])
+def test_upside_down_forgives_max_steps_in_a_row_and_not_one_more(flat_steps: int, failed: bool) -> None:
+    pitch = [UPRIGHT] + [FLAT] * flat_steps + [UPRIGHT] * 3
+    assert upside_down(trajectory(pitch), torso_angle=1, max_steps=4) is failed
+
+
+def test_upside_down_counts_the_longest_run_and_not_the_sum() -> None:
+    stumbles = ([FLAT] * 4 + [UPRIGHT]) * 6
+    assert not upside_down(trajectory(stumbles), torso_angle=1, max_steps=4)
+    assert upside_down(trajectory([*stumbles, *[FLAT] * 5]), torso_angle=1, max_steps=4)
+
+
+@pytest.mark.parametrize(("before", "after"), [(0, 7), (7, 0), (0, 0)])
+def test_upside_down_sees_a_run_at_either_end_of_the_episode(before: int, after: int) -> None:
+    pitch = [UPRIGHT] * before + [FLAT] * 5 + [UPRIGHT] * after
+    assert upside_down(trajectory(pitch), torso_angle=1, max_steps=4)
+
+
+@pytest.mark.parametrize("turns", [-3, -1, 0, 1, 2])
+@pytest.mark.parametrize(
+    ("tilt", "failed"), [(0.0, False), (1.5, False), (-1.5, False), (1.65, True), (3.1, True)]
+)
+def test_upside_down_counts_full_turns_of_the_pitch_as_upright(turns: int, tilt: float, failed: bool) -> None:
+    pitch = [tilt + turns * 2 * np.pi] * 10
+    assert upside_down(trajectory(pitch), torso_angle=1, max_steps=4) is failed
+
+
+def test_upside_down_takes_its_limit_from_the_arguments() -> None:
+    pitch = trajectory([1.0] * 10)
+    assert upside_down(pitch, torso_angle=1, max_angle=0.9, max_steps=4)
+    assert not upside_down(pitch, torso_angle=1, max_angle=1.1, max_steps=4)
+    assert not upside_down(pitch, torso_angle=1, max_angle=1.0, max_steps=4)  # at the limit: still upright
+
+
+def test_no_progress_compares_the_mean_velocity_after_each_step() -> None:
+    walked = trajectory([-100.0, 0.4, 0.6])  # the first row is where the episode began, and no step's doing
+    assert not no_progress(walked, forward_velocity=1, min_speed=0.49)
+    assert not no_progress(walked, forward_velocity=1, min_speed=0.5)  # at the threshold: enough
+    assert no_progress(walked, forward_velocity=1, min_speed=0.51)
+    assert no_progress(trajectory([5.0, -1.0, -1.0]), forward_velocity=1, min_speed=0.0)
+
+
+def test_low_return_compares_the_undiscounted_return() -> None:
+    episode = trajectory([0.0] * 4, rewards=[1.0, 2.0, -0.5])
+    assert not low_return(episode, min_return=2.5)  # at the threshold: enough
+    assert low_return(episode, min_return=2.6)
+
+
+def test_a_users_function_is_found_by_its_import_path(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / "my_failures.py").write_text(
+        "def longer_than(trajectory, steps, strict=True):\n"
+        "    return len(trajectory) > steps if strict else len(trajectory) >= steps\n"
+    )
+    monkeypatch.syspath_prepend(tmp_path)
+    path = "my_failures.longer_than"
+    annotator = make_annotator(AnnotatorConfig(name="mine", function=path, arguments={"steps": 3}))
+    lenient = make_annotator(AnnotatorConfig(name="mine", function=path, arguments={"steps": 3, "strict": False}))
+    three, four = trajectory([0.0] * 4), trajectory([0.0] * 5)
+    assert [annotator(three), annotator(four), lenient(three)] == [False, True, True]
+
+
+def test_arguments_may_hold_lists_and_interpolations_that_are_plain_values_when_they_arrive() -> None:
+    arguments = OmegaConf.create({"bounds": [1, 2], "torso": {"limit": 3}, "copy": "${torso.limit}"})
+    config = AnnotatorConfig(name="mine", function="test_annotators.remember", arguments=dict(arguments))
+    assert make_annotator(config)(trajectory([0.0, 0.0]))
+    (received,) = RECEIVED
+    assert received == {"bounds": [1, 2], "torso": {"limit": 3}, "copy": 3}
+    assert type(received["bounds"]) is list
+    assert type(received["torso"]) is dict
+
+
+RECEIVED: list[dict[str, object]] = []
+
+
+def remember(trajectory: Trajectory, **arguments: object) -> bool:
+    """An annotator that keeps what it was given."""
+    RECEIVED.append(arguments)
+    return True

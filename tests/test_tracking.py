@@ -1,0 +1,267 @@
+"""Metrics: every row on disk at once, files that survive a kill, and W&B without a network or a question."""
+
+from __future__ import annotations
+
+import csv
+import dataclasses
+import io
+import json
+import os
+import struct
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+from helpers import PENDULUM, make_algo, make_trajectory
+
+import gailfe.training
+from gailfe.config import Config, EvaluationConfig, TrackingConfig
+from gailfe.tracking import COLUMNS, MetricsFile, start_wandb
+
+ROOT = Path(__file__).parents[1]
+
+# What the design promises to whoever reads a run folder.
+PROMISED = """iteration env_steps wall_time_s return_mean return_std episode_length_mean episodes eval_return_mean
+eval_return_std d_policy d_expert d_failed log_d_failed lambda_f failure_buffer_trajectories kl entropy value_loss
+discriminator_loss steps_per_s""".split()
+
+
+def rows(path: Path) -> list[dict[str, str]]:
+    return list(csv.DictReader(io.StringIO(path.read_text())))
+
+
+def write(path: Path, iterations: int, keep: int = 0) -> Path:
+    metrics = MetricsFile(path, keep)
+    for iteration in range(keep + 1, iterations + 1):
+        metrics.log({"iteration": iteration, "kl": iteration / 3, "steps_per_s": 1e5 + iteration})
+    metrics.close()
+    return path
+
+
+def test_the_promised_columns_are_there_from_the_start(tmp_path: Path) -> None:
+    MetricsFile(tmp_path / "metrics.csv", keep=0).close()
+    header = (tmp_path / "metrics.csv").read_text().splitlines()
+    assert header == [",".join(COLUMNS)]
+    assert set(PROMISED) <= set(COLUMNS)
+    assert len(set(COLUMNS)) == len(COLUMNS)
+
+
+def test_a_row_is_on_disk_when_log_returns_and_what_does_not_exist_is_an_empty_cell(tmp_path: Path) -> None:
+    metrics = MetricsFile(tmp_path / "metrics.csv", keep=0)
+    for iteration in (1, 2):
+        metrics.log({"iteration": iteration, "kl": 0.1})
+        assert len(rows(tmp_path / "metrics.csv")) == iteration
+    (first, _) = rows(tmp_path / "metrics.csv")
+    assert {key: value for key, value in first.items() if value} == {"iteration": "1", "kl": "0.1"}
+    assert set(first) == set(COLUMNS)
+    metrics.close()
+
+
+def test_numbers_come_back_exactly(tmp_path: Path) -> None:
+    values = [0.1 + 0.2, 1e-300, -123456789.123456789, 2**60 + 1]
+    metrics = MetricsFile(tmp_path / "metrics.csv", keep=0)
+    for iteration, value in enumerate(values, 1):
+        metrics.log({"iteration": iteration, "kl": value})
+    assert [type(v)(row["kl"]) for v, row in zip(values, rows(tmp_path / "metrics.csv"), strict=True)] == values
+    metrics.close()
+
+
+def test_an_unknown_column_is_refused_and_leaves_the_file_as_it_was(tmp_path: Path) -> None:
+    metrics = MetricsFile(tmp_path / "metrics.csv", keep=0)
+    metrics.log({"iteration": 1})
+    with pytest.raises(ValueError, match="entropie"):
+        metrics.log({"iteration": 2, "entropie": 1.0})
+    metrics.log({"iteration": 2, "entropy": 1.0})
+    metrics.close()
+    assert [row["iteration"] for row in rows(tmp_path / "metrics.csv")] == ["1", "2"]
+
+
+@pytest.mark.parametrize("keep", [0, 1, 3, 5, 9])
+def test_rows_after_the_checkpoint_are_dropped_and_those_before_stay_as_they_are(
+    tmp_path: Path, keep: int
+) -> None:
+    path = write(tmp_path / "metrics.csv", 5)
+    before = path.read_bytes().splitlines(keepends=True)
+    MetricsFile(path, keep).close()
+    assert path.read_bytes().splitlines(keepends=True) == before[: keep + 1]
+    if keep < 5:
+        assert write(path, 5, keep).read_bytes() == b"".join(before)
+    assert [file.name for file in tmp_path.iterdir()] == ["metrics.csv"]
+
+
+def test_a_line_cut_anywhere_is_dropped(tmp_path: Path) -> None:
+    whole = write(tmp_path / "metrics.csv", 3).read_bytes()
+    lines = whole.splitlines(keepends=True)
+    last, header = len(lines[-1]), len(lines[0])
+    for cut in range(2, last + 1):  # all of the last line is at most what is missing; its line ending, at least
+        path = tmp_path / "cut.csv"
+        path.write_bytes(whole[: len(whole) - cut])
+        MetricsFile(path, keep=9).close()
+        assert path.read_bytes() == b"".join(lines[:-1])
+    for left in range(0, header - 1):
+        path.write_bytes(whole[:left])
+        MetricsFile(path, keep=9).close()
+        assert path.read_bytes() == lines[0]
+
+
+def make_config(experiment: str = "study") -> Config:
+    return Config(
+        experiment=experiment,
+        env=dataclasses.replace(PENDULUM, max_episode_steps=16, num_iterations=3),
+        algo=make_algo(),
+        evaluation=EvaluationConfig(every=2, episodes=1),
+        tracking=TrackingConfig(name="wandb"),
+    )
+
+
+class Recorder:
+    """Takes the place of a W&B run."""
+
+    def __init__(self) -> None:
+        self.ids: list[str] = []
+        self.rows: list[dict[str, Any]] = []
+        self.finished = 0
+
+    def start(self, config: Config, folder: Path, run_id: str) -> Recorder:
+        self.ids.append(run_id)
+        return self
+
+    def log(self, row: dict[str, Any]) -> None:
+        self.rows.append(dict(row))
+
+    def finish(self) -> None:
+        self.finished += 1
+
+
+def train(config: Config, folder: Path) -> Recorder:
+    recorder = Recorder()
+    folder.mkdir(exist_ok=True)
+    expert = [make_trajectory(16, dims=(3, 1), terminated=False)]
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(gailfe.training, "start_wandb", recorder.start)
+        recipe = gailfe.training.run_recipe(config, "key")
+        gailfe.training.train(config, folder, expert, [], lambda t: False, recipe)
+    return recorder
+
+
+def test_wandb_receives_the_rows_of_the_file(tmp_path: Path) -> None:
+    recorder = train(make_config(), tmp_path)
+    written = rows(tmp_path / "metrics.csv")
+    assert [{key: str(value) for key, value in row.items()} for row in recorder.rows] == [
+        {key: value for key, value in row.items() if value} for row in written
+    ]
+    assert [row["env_steps"] for row in written] == ["128", "256", "384"]
+    assert [bool(row["eval_return_mean"]) for row in written] == [True, True, True]  # 1st, every 2nd, last
+    assert not any(row["lambda_f"] or row["d_failed"] for row in written)  # GAIL has none
+    assert recorder.finished == 1
+
+
+def test_a_run_keeps_its_wandb_id_and_no_two_runs_share_one(tmp_path: Path) -> None:
+    (first,) = train(make_config(), tmp_path / "first").ids
+    assert train(make_config(), tmp_path / "first").ids == [first]  # the same command in the same folder goes on
+    other_seed, other_experiment = make_config(), make_config("another")
+    other_seed.seed = 1
+    assert train(other_seed, tmp_path / "seed").ids != [first]
+    assert train(other_experiment, tmp_path / "experiment").ids != [first]
+
+
+def wandb_records(path: Path) -> Iterator[Any]:
+    """The protobuf records of an offline run: a LevelDB log in blocks of 32 KiB, after 7 bytes of magic."""
+    from wandb.proto import wandb_internal_pb2
+
+    data, position, parts = path.read_bytes(), 7, b""
+    while position + 7 <= len(data):
+        left = 32768 - position % 32768
+        if left < 7:
+            position += left
+            continue
+        _, length, kind = struct.unpack_from("<IHB", data, position)
+        parts += data[position + 7 : position + 7 + length]
+        position += 7 + length
+        if kind in (1, 4):  # a whole record, or the last piece of one
+            yield wandb_internal_pb2.Record.FromString(parts)
+            parts = b""
+
+
+def test_an_offline_run_is_a_file_that_holds_the_config_and_the_rows(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.delenv("WANDB_API_KEY", raising=False)
+    monkeypatch.setenv("WANDB_BASE_URL", "http://127.0.0.1:9")  # nobody answers there
+    config, folder = make_config(), tmp_path / "seed=0"
+    folder.mkdir()
+    run = start_wandb(config, folder, "0123456789abcdef")
+    for step in (1, 2):
+        run.log({"iteration": step, "env_steps": 128 * step, "return_mean": -0.5 * step})
+    run.finish()
+    (path,) = folder.glob("wandb/offline-run-*/*.wandb")
+    records = list(wandb_records(path))
+    (started,) = [record.run for record in records if record.HasField("run")]
+    assert (started.run_id, started.project) == ("0123456789abcdef", "gailfe")
+    assert (started.run_group, started.job_type) == ("pendulum/gail", "gail")
+    assert started.display_name == "pendulum/gail/seed=0"
+    assert sorted(started.tags) == ["gail", "pendulum", "study"]
+    saved = {item.key: json.loads(item.value_json) for item in started.config.update}
+    assert {key: saved[key] for key in ("seed", "env", "algo")} == json.loads(
+        json.dumps({"seed": 0, "env": dataclasses.asdict(config.env), "algo": dataclasses.asdict(config.algo)})
+    )
+    items = [{"".join(i.nested_key) or i.key: i.value_json for i in r.history.item} for r in records]
+    history = [row for row in items if "env_steps" in row]
+    assert [json.loads(row["return_mean"]) for row in history] == [-0.5, -1.0]
+    axes = {record.metric.glob_name: record.metric.step_metric for record in records if record.HasField("metric")}
+    assert axes["*"] == "env_steps"
+
+
+def test_without_wandb_nothing_is_started(tmp_path: Path) -> None:
+    config = make_config()
+    config.tracking.wandb = False
+    assert start_wandb(config, tmp_path, "id") is None
+    assert list(tmp_path.iterdir()) == []
+
+
+CHECK = """
+from gailfe.config import Config, ConfigError, TrackingConfig
+from gailfe.tracking import check_tracking
+
+for mode in ("offline", "online"):
+    try:
+        check_tracking(Config(tracking=TrackingConfig(mode=mode)))
+        print(mode, "accepted")
+    except ConfigError as error:
+        print(mode, "refused", error)
+"""
+
+
+def check_in_a_process_of_its_own(home: Path, **environment: str) -> tuple[list[str], str]:
+    clean = {key: value for key, value in os.environ.items() if not key.startswith("WANDB")}
+    clean |= {"HOME": str(home), "NETRC": str(home / "netrc"), "XDG_CONFIG_HOME": str(home)}
+    clean |= {"PYTHONPATH": str(ROOT), "WANDB_BASE_URL": "http://127.0.0.1:9"}  # nobody answers there
+    process = subprocess.run(
+        [sys.executable, "-c", CHECK],
+        cwd=home,
+        env={**clean, **environment},
+        stdin=subprocess.DEVNULL,
+        capture_output=True,
+        text=True,
+        timeout=60,
+        check=True,
+    )
+    return process.stdout.splitlines(), process.stderr
+
+
+def test_online_tracking_without_a_key_is_refused_with_what_to_do(tmp_path: Path) -> None:
+    (offline, online), noise = check_in_a_process_of_its_own(tmp_path)
+    assert offline == "offline accepted"
+    assert online.startswith("online refused tracking.mode=online needs a W&B API key")
+    assert "WANDB_API_KEY" in online
+    assert "tracking.mode=offline" in online
+    assert "deprecated" not in noise, noise
+
+
+def test_online_tracking_with_a_key_is_accepted_without_asking_anybody(tmp_path: Path) -> None:
+    lines, noise = check_in_a_process_of_its_own(tmp_path, WANDB_API_KEY="0" * 40)
+    assert lines == ["offline accepted", "online accepted"]
+    assert "deprecated" not in noise, noise
