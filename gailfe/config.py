@@ -119,7 +119,7 @@ class DiscriminatorConfig:
     updates: int = 3  # gradient steps an iteration
     batch_size: int = 1024  # pairs from each source a step
     logit_entropy: float = 1e-3
-    gradient_penalty: float = 0.0
+    gradient_penalty: float = 1.0
 
 
 @dataclass
@@ -136,7 +136,7 @@ class AlgoConfig:
     name: str = MISSING
     num_envs: int = 8
     steps_per_iteration: int = 1024
-    gamma: float = 0.995
+    gamma: float = 0.99
     gae_lambda: float = 0.97
     lambda_h: float = 0.0
     policy: PolicyConfig = field(default_factory=PolicyConfig)

@@ -24,9 +24,11 @@ from gailfe.tracking import COLUMNS, MetricsFile, start_wandb
 ROOT = Path(__file__).parents[1]
 
 # What the design promises to whoever reads a run folder.
-PROMISED = """iteration env_steps wall_time_s return_mean return_std episode_length_mean episodes eval_return_mean
-eval_return_std d_policy d_expert d_failed log_d_failed lambda_f failure_buffer_trajectories kl entropy value_loss
-discriminator_loss steps_per_s""".split()
+PROMISED = [
+    *["iteration", "env_steps", "wall_time_s", "return_mean", "return_std", "episode_length_mean", "episodes"],
+    *["eval_return_mean", "eval_return_std", "d_policy", "d_expert", "d_failed", "log_d_failed", "lambda_f"],
+    *["failure_buffer_trajectories", "kl", "entropy", "value_loss", "discriminator_loss", "steps_per_s"],
+]
 
 
 def rows(path: Path) -> list[dict[str, str]]:
@@ -96,12 +98,12 @@ def test_a_line_cut_anywhere_is_dropped(tmp_path: Path) -> None:
     whole = write(tmp_path / "metrics.csv", 3).read_bytes()
     lines = whole.splitlines(keepends=True)
     last, header = len(lines[-1]), len(lines[0])
-    for cut in range(2, last + 1):  # all of the last line is at most what is missing; its line ending, at least
-        path = tmp_path / "cut.csv"
+    path = tmp_path / "cut.csv"
+    for cut in range(2, last + 1, 3):  # what is missing: at least the line ending, at most all of the last line
         path.write_bytes(whole[: len(whole) - cut])
         MetricsFile(path, keep=9).close()
         assert path.read_bytes() == b"".join(lines[:-1])
-    for left in range(0, header - 1):
+    for left in (0, 1, header // 2, header - 2):
         path.write_bytes(whole[:left])
         MetricsFile(path, keep=9).close()
         assert path.read_bytes() == lines[0]
