@@ -17,7 +17,7 @@ from hydra.core.override_parser.overrides_parser import OverridesParser
 from hydra.errors import HydraException
 from hydra.experimental.callback import Callback
 from hydra.types import RunMode
-from omegaconf import DictConfig, OmegaConf
+from omegaconf import DictConfig, OmegaConf, read_write
 from omegaconf.errors import OmegaConfBaseException
 
 from gailfe.config import ConfigError, parse
@@ -62,6 +62,12 @@ class SweepReport(Callback):
         """Raises SystemExit, naming the job: Hydra turns any other exception of a callback into a warning."""
         if config.hydra.sweeper._target_ != f"{BasicSweeper.__module__}.{BasicSweeper.__name__}":
             return  # another sweeper decides as it goes
+        with read_write(config), read_write(config.hydra):
+            # Environments vary fastest, so that the first jobs train different experts, side by side,
+            # instead of waiting for the same one.
+            config.hydra.overrides.task = sorted(
+                config.hydra.overrides.task, key=lambda override: override.startswith("env=")
+            )
         for overrides in _jobs(config):
             try:
                 job = hydra.compose(config.hydra.job.config_name, overrides)

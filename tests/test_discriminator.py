@@ -22,7 +22,7 @@ Z_F = -0.6931
 
 
 def make(hidden: list[int] | None = None, seed: int = 0) -> Discriminator:
-    config = DiscriminatorConfig(hidden_sizes=[16] if hidden is None else hidden)
+    config = DiscriminatorConfig(gradient_penalty=0.0, hidden_sizes=[16] if hidden is None else hidden)
     return Discriminator(3, 2, config, seeded(seed))
 
 
@@ -39,7 +39,7 @@ def train(
     steps: int = 150,
     **config: float,
 ) -> dict[str, float]:
-    settings = DiscriminatorConfig(**{"logit_entropy": 0.0, **config})  # type: ignore[arg-type]
+    settings = DiscriminatorConfig(**{"logit_entropy": 0.0, "gradient_penalty": 0.0, **config})  # type: ignore[arg-type]
     optimizer = torch.optim.Adam(discriminator.parameters(), lr=0.01)
     for _ in range(steps):
         info = discriminator_step(

@@ -10,9 +10,11 @@ import os
 import struct
 import subprocess
 import sys
+import time
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
+from unittest.mock import MagicMock
 
 import pytest
 from helpers import PENDULUM, make_algo, make_trajectory
@@ -54,20 +56,11 @@ def test_the_promised_columns_are_there_from_the_start(tmp_path: Path) -> None:
 def test_a_row_is_on_disk_when_log_returns_and_what_does_not_exist_is_an_empty_cell(tmp_path: Path) -> None:
     metrics = MetricsFile(tmp_path / "metrics.csv", keep=0)
     for iteration in (1, 2):
-        metrics.log({"iteration": iteration, "kl": 0.1})
+        metrics.log({"iteration": iteration, "kl": 0.1 + 0.2})
         assert len(rows(tmp_path / "metrics.csv")) == iteration
     (first, _) = rows(tmp_path / "metrics.csv")
-    assert {key: value for key, value in first.items() if value} == {"iteration": "1", "kl": "0.1"}
+    assert {key: value for key, value in first.items() if value} == {"iteration": "1", "kl": repr(0.1 + 0.2)}
     assert set(first) == set(COLUMNS)
-    metrics.close()
-
-
-def test_numbers_come_back_exactly(tmp_path: Path) -> None:
-    values = [0.1 + 0.2, 1e-300, -123456789.123456789, 2**60 + 1]
-    metrics = MetricsFile(tmp_path / "metrics.csv", keep=0)
-    for iteration, value in enumerate(values, 1):
-        metrics.log({"iteration": iteration, "kl": value})
-    assert [type(v)(row["kl"]) for v, row in zip(values, rows(tmp_path / "metrics.csv"), strict=True)] == values
     metrics.close()
 
 
@@ -119,55 +112,40 @@ def make_config(experiment: str = "study") -> Config:
     )
 
 
-class Recorder:
-    """Takes the place of a W&B run."""
-
-    def __init__(self) -> None:
-        self.ids: list[str] = []
-        self.rows: list[dict[str, Any]] = []
-        self.finished = 0
-
-    def start(self, config: Config, folder: Path, run_id: str) -> Recorder:
-        self.ids.append(run_id)
-        return self
-
-    def log(self, row: dict[str, Any]) -> None:
-        self.rows.append(dict(row))
-
-    def finish(self) -> None:
-        self.finished += 1
-
-
-def train(config: Config, folder: Path) -> Recorder:
-    recorder = Recorder()
+def train(config: Config, folder: Path) -> MagicMock:
+    """Train with a stand-in for `start_wandb`, and return it."""
+    start = MagicMock()
     folder.mkdir(exist_ok=True)
     expert = [make_trajectory(16, dims=(3, 1), terminated=False)]
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(gailfe.training, "start_wandb", recorder.start)
+        patch.setattr(gailfe.training, "start_wandb", start)
         recipe = gailfe.training.run_recipe(config, "key")
         gailfe.training.train(config, folder, expert, [], lambda t: False, recipe)
-    return recorder
+    return start
 
 
 def test_wandb_receives_the_rows_of_the_file(tmp_path: Path) -> None:
-    recorder = train(make_config(), tmp_path)
+    run = train(make_config(), tmp_path).return_value
     written = rows(tmp_path / "metrics.csv")
-    assert [{key: str(value) for key, value in row.items()} for row in recorder.rows] == [
+    assert [{key: str(value) for key, value in call.args[0].items()} for call in run.log.call_args_list] == [
         {key: value for key, value in row.items() if value} for row in written
     ]
     assert [row["env_steps"] for row in written] == ["128", "256", "384"]
     assert [bool(row["eval_return_mean"]) for row in written] == [True, True, True]  # 1st, every 2nd, last
     assert not any(row["lambda_f"] or row["d_failed"] for row in written)  # GAIL has none
-    assert recorder.finished == 1
+    run.finish.assert_called_once_with()
 
 
 def test_a_run_keeps_its_wandb_id_and_no_two_runs_share_one(tmp_path: Path) -> None:
-    (first,) = train(make_config(), tmp_path / "first").ids
-    assert train(make_config(), tmp_path / "first").ids == [first]  # the same command in the same folder goes on
-    other_seed, other_experiment = make_config(), make_config("another")
-    other_seed.seed = 1
-    assert train(other_seed, tmp_path / "seed").ids != [first]
-    assert train(other_experiment, tmp_path / "experiment").ids != [first]
+    def wandb_id(folder: str, experiment: str = "study", seed: int = 0) -> str:
+        config = make_config(experiment)
+        config.seed = seed
+        return train(config, tmp_path / folder).call_args.args[2]
+
+    first = wandb_id("first")
+    assert wandb_id("first") == first  # the same command in the same folder goes on
+    assert wandb_id("seed", seed=1) != first
+    assert wandb_id("experiment", experiment="another") != first
 
 
 def wandb_records(path: Path) -> Iterator[Any]:
@@ -176,8 +154,7 @@ def wandb_records(path: Path) -> Iterator[Any]:
 
     data, position, parts = path.read_bytes(), 7, b""
     while position + 7 <= len(data):
-        left = 32768 - position % 32768
-        if left < 7:
+        if (left := 32768 - position % 32768) < 7:  # no room for another header in this block
             position += left
             continue
         _, length, kind = struct.unpack_from("<IHB", data, position)
@@ -200,6 +177,9 @@ def test_an_offline_run_is_a_file_that_holds_the_config_and_the_rows(
         run.log({"iteration": step, "env_steps": 128 * step, "return_mean": -0.5 * step})
     run.finish()
     (path,) = folder.glob("wandb/offline-run-*/*.wandb")
+    deadline = time.monotonic() + 30  # W&B's own process may still be writing when `finish` returns
+    while not any(r.HasField("exit") for r in wandb_records(path)) and time.monotonic() < deadline:
+        time.sleep(0.05)
     records = list(wandb_records(path))
     (started,) = [record.run for record in records if record.HasField("run")]
     assert (started.run_id, started.project) == ("0123456789abcdef", "gailfe")

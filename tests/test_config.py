@@ -1,0 +1,234 @@
+"""The configuration: what is refused before any work starts, and in which words."""
+
+from __future__ import annotations
+
+import dataclasses
+import types
+import typing
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import hydra
+import pytest
+from hydra.errors import HydraException
+from omegaconf import OmegaConf
+
+from gailfe.config import RANGES, Config, ConfigError, check, parse, prepare
+from gailfe.folders import job_subfolder
+from gailfe.pipeline import run
+from gailfe.sweep import SweepReport
+
+# The edges of every rule of RANGES, by its words: values that it takes, and values just outside.
+EDGES: dict[str, tuple[list[Any], list[Any]]] = {
+    "at least 1": ([1, 10**9], [0, -3]),
+    "at least 2, to standardise advantages": ([2], [1, 0]),
+    "at least 0": ([0, 0.5], [-1, -1e-9, float("nan")]),
+    "greater than 0": ([1e-9, 3], [0, -0.1, float("nan")]),
+    "between 0 and 1": ([0, 0.5, 1], [-1e-9, 1.0001, float("nan")]),
+    "between 0 and 1, both excluded": ([0.001, 0.999], [0, 1, -0.1, float("nan")]),
+    "a log-probability (at most 0)": ([0, -0.69, -100], [1e-9, 0.5, float("nan")]),
+    "a list of layer sizes, each at least 1": ([[1], [100, 100]], [[], [0], [64, -1]]),
+    "one of tanh, relu": (["tanh", "relu"], ["sigmoid", ""]),
+    "one of offline, online": (["offline", "online"], ["disabled", "Online"]),
+    "one of cpu": (["cpu"], ["cuda", "gpu"]),
+}
+RULES = [pytest.param(key, words, id=key) for keys, _, words in RANGES for key in keys.split()]
+
+# Numbers of the schema that may be anything, or that arrive at a key of expert.* which is checked.
+FREE = {
+    *("env.torso_angle", "env.forward_velocity", "env.min_return", "expert.log_std_init"),
+    *("env.ppo.gamma", "env.ppo.gae_lambda", "env.ppo.log_std_init", "algo.policy.log_std_init"),
+}
+
+
+def compose(*overrides: str) -> Config:
+    with hydra.initialize_config_module("conf", version_base="1.3"):
+        return parse(hydra.compose("config", list(overrides)))
+
+
+@pytest.fixture(scope="module")
+def default() -> Config:
+    return compose()
+
+
+@pytest.fixture
+def config(default: Config) -> Config:
+    """One that may be changed."""
+    return parse(OmegaConf.structured(default))
+
+
+def put(config: Config, key: str, value: Any) -> None:
+    *path, name = key.split(".")
+    node: Any = config
+    for part in path:
+        node = getattr(node, part)
+    assert hasattr(node, name)
+    setattr(node, name, value)
+
+
+def refusal(*overrides: str) -> str:
+    """All that is said when the overrides are refused, as a user gets to see it."""
+    with pytest.raises((ConfigError, HydraException)) as caught:
+        compose(*overrides)
+    return f"{caught.value}\n{caught.value.__cause__}"
+
+
+def objection(config: Config) -> str:
+    try:
+        check(config)
+    except ConfigError as error:
+        return str(error)
+    return ""
+
+
+@pytest.mark.parametrize(("key", "words"), RULES)
+def test_a_value_out_of_range_is_refused_by_key_value_and_what_is_valid(
+    config: Config, key: str, words: str
+) -> None:
+    for value in EDGES[words][1]:
+        put(config, key, value)
+        assert objection(config) == f"{key}={value} must be {words}"
+
+
+@pytest.mark.parametrize(("key", "words"), RULES)
+def test_values_at_the_edge_of_a_range_are_taken(config: Config, key: str, words: str) -> None:
+    for value in EDGES[words][0]:
+        put(config, key, value)
+        assert "must be " not in objection(config)  # other rules may object: what divides what, …
+
+
+def numbers(schema: Any, prefix: str = "") -> Iterator[str]:
+    """The keys of all numbers, and lists of them, in a dataclass and those below."""
+    for name, kind in typing.get_type_hints(schema).items():
+        options = set(typing.get_args(kind)) if isinstance(kind, types.UnionType) else {kind}
+        for option in options - {type(None)}:
+            if dataclasses.is_dataclass(option):
+                yield from numbers(option, f"{prefix}{name}.")
+            elif option in (int, float, list[int]):
+                yield prefix + name
+
+
+def test_every_number_has_a_range_or_is_known_to_need_none() -> None:
+    keys = set(numbers(Config))
+    assert {"seed", "expert.target_kl", "algo.failures.z_f", "algo.value.hidden_sizes"} <= keys
+    assert keys - {key for names, _, _ in RANGES for key in names.split()} == FREE
+
+
+def test_a_positive_z_f_is_refused() -> None:
+    said = refusal("algo.failures.z_f=0.5")
+    assert "algo.failures.z_f=0.5 must be a log-probability (at most 0)" in said
+
+
+@pytest.mark.parametrize(
+    ("overrides", "parts"),
+    [
+        (["algo.num_envs=7"], ["algo.num_envs=7", "algo.steps_per_iteration=1024", "divide"]),
+        (["expert.num_envs=3"], ["expert.num_envs=3", "expert.steps_per_iteration=2048", "divide"]),
+        (["env=halfcheetah", "annotator=terminated"], ["annotator=terminated", "env.terminates", "halfcheetah"]),
+        (["env=hopper", "annotator=low_return"], ["annotator=low_return", "env.min_return", "hopper"]),
+        (["env=pendulum", "annotator=upside_down"], ["annotator=upside_down", "env.torso_angle", "pendulum"]),
+        (["env.name=a/b"], ["env.name=a/b", "folder"]),
+        (["algo.name=.."], ["algo.name=..", "folder"]),
+        (["env.name=."], ["env.name=.", "folder"]),
+        (["algo.failures.lambda_init=20"], ["algo.failures.lambda_init=20", "lambda_max=10"]),
+        (["demonstrations.max_attempts=29"], ["max_attempts=29", "num_trajectories=30"]),
+        (["~experiment"], ["experiment"]),
+        (["seed=abc"], ["seed", "'abc'", "Integer"]),
+        (["algo.gamma=high"], ["algo.gamma", "'high'", "Float"]),
+        (["algo.policy.hidden_sizes=[8,a]"], ["algo.policy.hidden_sizes[1]", "'a'", "Integer"]),
+        (["expert.anneal=maybe"], ["expert.anneal", "'maybe'", "bool"]),
+        (["algo.gama=0.9"], ["algo.gama"]),
+        (["+algo.gama=0.9"], ["algo.gama"]),
+        (["env=nope"], ["env/nope", "hopper", "pendulum"]),
+    ],
+    ids=lambda value: " ".join(value) if isinstance(value, list) else None,
+)
+def test_what_names_no_experiment_is_refused_and_the_message_says_why(
+    overrides: list[str], parts: list[str]
+) -> None:
+    said = refusal(*overrides)
+    for part in parts:
+        assert part in said
+
+
+def test_what_an_environment_lacks_may_be_supplied_and_its_annotator_replaced() -> None:
+    config = compose("env=hopper", "annotator=low_return", "env.min_return=100")
+    assert config.annotator.function == "expert.annotators.low_return"
+    assert config.annotator.arguments == {"min_return": 100}
+    assert compose("env=halfcheetah").annotator.name == "upside_down"  # the one that fits the task
+    assert compose("env=walker2d", "annotator=upside_down").annotator.name == "upside_down"
+
+
+def test_gail_has_no_failures_and_gailfe_has_all_else_in_common_with_it() -> None:
+    gail, gailfe = compose("algo=gail").algo, compose("algo=gailfe").algo
+    assert gail.failures is None
+    assert gailfe.failures is not None
+    assert dataclasses.replace(gailfe, name="gail", failures=None) == gail
+
+
+def test_an_environment_that_gymnasium_does_not_know_is_refused(config: Config) -> None:
+    with pytest.raises(ConfigError, match=r"env\.id=Hoper-v5"):
+        prepare(
+            OmegaConf.structured(dataclasses.replace(config, env=dataclasses.replace(config.env, id="Hoper-v5")))
+        )
+
+
+@pytest.mark.parametrize(("key", "value"), [("function", "my_failures.typo"), ("arguments", {"anlge": 1})])
+def test_an_annotator_that_cannot_be_called_is_refused_before_the_expert_is_trained(
+    config: Config, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, key: str, value: Any
+) -> None:
+    config.paths.artifacts = str(tmp_path / "artifacts")
+    config.tracking.wandb = False
+    put(config, f"annotator.{key}", value)
+    monkeypatch.setattr("gailfe.pipeline.make_expert", lambda *_: pytest.fail("the expert's training began"))
+    with pytest.raises(ConfigError, match=f"annotator.{key}"):
+        run(config, tmp_path / "run")
+
+
+def test_a_sweep_with_a_wrong_value_is_refused_before_it_starts_and_says_what_is_wrong() -> None:
+    task = ["algo=gail,gailfe", "seed=0,abc"]
+    with hydra.initialize_config_module("conf", version_base="1.3"):
+        sweep = hydra.compose("config", return_hydra_config=True)
+        OmegaConf.set_readonly(sweep.hydra, False)
+        sweep.hydra.overrides.task, sweep.hydra.job.config_name = task, "config"
+        with pytest.raises(SystemExit) as caught:
+            SweepReport().on_multirun_start(sweep)
+    for part in ("seed=abc", "Integer"):
+        assert part in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    ("overrides", "name"),
+    [
+        ([], "seed=3"),
+        (["algo=gail", "env=hopper", "seed=3", "experiment=quick", "episodes=5"], "seed=3"),
+        (
+            ["tracking=none", "tracking.mode=online", "paths.runs=/x", "hydra/launcher=basic", "device=cpu"],
+            "seed=3",
+        ),
+        (["checkpoint_every=1", "hydra.launcher.n_jobs=2", "+experiment=mine"], "seed=3"),
+        (["algo.gamma=0.9", "seed=3"], "seed=3,algo.gamma=0.9"),
+        (["env.num_iterations=2", "algo.gamma=0.9"], "seed=3,algo.gamma=0.9,env.num_iterations=2"),
+        (["annotator=upside_down"], "seed=3,annotator=upside_down"),
+        (["+env.kwargs.x=1", "expert.seed=2"], "seed=3,env.kwargs.x=1,expert.seed=2"),
+        (["env.id='a b/c'"], "seed=3,env.id=_a_b_c_"),
+        (["algo.policy.hidden_sizes=[8,8]"], "seed=3,algo.policy.hidden_sizes=_8,8_"),
+    ],
+)
+def test_a_run_is_named_after_everything_that_changes_its_numbers(overrides: list[str], name: str) -> None:
+    assert job_subfolder("run", "hopper", "gail", 3, overrides) == f"hopper/gail/{name}"
+    assert job_subfolder("run", "hopper", "gail", 3, overrides[::-1]) == f"hopper/gail/{name}"
+
+
+def test_stages_of_their_own_are_named_after_their_overrides() -> None:
+    assert job_subfolder("train", "hopper", "gail", 0, []) == "default"
+    assert job_subfolder("train", "ant", "gail", 0, ["env=ant", "algo=gail"]) == "algo=gail,env=ant"
+
+
+def test_many_overrides_still_make_a_folder_name_and_none_like_anothers() -> None:
+    keys = [key for key in sorted(set(numbers(Config))) if key != "seed"]
+    names = [job_subfolder("run", "e", "a", 0, [*(f"{key}=1" for key in keys), f"seed={n}"]) for n in (0, 0)]
+    other = job_subfolder("run", "e", "a", 0, [*(f"{key}=1" for key in keys[:-1]), f"{keys[-1]}=2"])
+    assert names[0] == names[1] != other
+    assert all(len(part.encode()) <= 255 for name in (*names, other) for part in name.split("/"))

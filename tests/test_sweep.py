@@ -1,0 +1,56 @@
+"""What a sweep checks and arranges before its first job starts."""
+
+import json
+
+import hydra
+import pytest
+from omegaconf import OmegaConf
+
+from gailfe.sweep import SweepReport, _jobs
+
+
+def started(tmp_path, *overrides):
+    """The config of a sweep after its start was announced."""
+    sweeper = "hydra._internal.core_plugins.basic_sweeper.BasicSweeper"
+    config = OmegaConf.create(
+        {
+            "hydra": {
+                "sweeper": {"_target_": sweeper, "params": {"seed": "0,1"}},
+                "overrides": {"task": list(overrides)},
+                "job": {"name": "run", "config_name": "config"},
+                "sweep": {"dir": str(tmp_path)},
+            }
+        }
+    )
+    with hydra.initialize_config_module("conf", version_base="1.3"):
+        SweepReport().on_multirun_start(config)
+    return config
+
+
+def test_first_jobs_want_different_experts(tmp_path):
+    config = started(tmp_path, "env=hopper,ant", "algo=gail,gailfe")
+    assert [job[-1] for job in _jobs(config)] == ["env=hopper", "env=ant"] * 4
+
+
+def test_sweep_leaves_a_list_of_its_jobs_that_later_sweeps_extend(tmp_path):
+    started(tmp_path, "env=hopper", "algo=gail")
+    started(tmp_path, "env=hopper", "algo=gailfe", "seed=5", "tracking=none")
+    assert json.loads((tmp_path / "jobs.json").read_text()) == {
+        "hopper/gail/seed=0": {"env": "hopper", "algo": "gail", "seed": 0},
+        "hopper/gail/seed=1": {"env": "hopper", "algo": "gail", "seed": 1},
+        "hopper/gailfe/seed=5": {"env": "hopper", "algo": "gailfe", "seed": 5},
+    }
+
+
+@pytest.mark.parametrize(
+    ("override", "named"),
+    [
+        ("algo.gamma=0.9,1.1", "algo.gamma=1.1 must be between 0 and 1"),
+        ("env=hopper,nowhere", "nowhere"),
+        ("tracking=none,wandb", "share the folder hopper/gailfe/seed=0"),
+    ],
+)
+def test_one_bad_job_refuses_the_whole_sweep(tmp_path, override, named):
+    with pytest.raises(SystemExit, match=named):
+        started(tmp_path, override)
+    assert not (tmp_path / "jobs.json").exists()
