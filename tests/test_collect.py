@@ -17,6 +17,7 @@ from helpers import PENDULUM, box, make_policy, seeded
 from expert.collect import SUMMARY, NotEnoughDemonstrations, collect, make_demonstrations
 from expert.demonstrations import EXPERT, Demonstrations, load_demonstrations
 from gailfe.config import AnnotatorConfig, CollectConfig, Config, PPOConfig
+from gailfe.networks import GaussianPolicy
 from gailfe.policy_file import save_policy
 from gailfe.store import Store
 from gailfe.trajectory import Trajectory
@@ -26,14 +27,25 @@ ENV = dataclasses.replace(PENDULUM, max_episode_steps=STEPS)
 ARRAYS = ("observations", "actions", "rewards")
 
 
-@pytest.fixture(scope="module")
-def expert(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """An untrained expert that has seen observations, so that its normalisation does something."""
-    folder = tmp_path_factory.mktemp("expert")
+def expert_policy() -> GaussianPolicy:
+    """Untrained, but it has seen observations, so that its normalisation does something."""
     policy = make_policy(action_dim=1, space=box([-2.0], [2.0]), log_std_init=0.5, spread=0.5)
     policy.normalizer.update(3.0 + 5.0 * torch.randn(64, 3, generator=seeded(1)))
-    save_policy(folder, policy, {"hidden_sizes": [5], "activation": "tanh"})
+    return policy
+
+
+@pytest.fixture(scope="module")
+def expert(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("expert")
+    save_policy(folder, expert_policy(), {"hidden_sizes": [5], "activation": "tanh"})
     return folder
+
+
+@torch.no_grad()
+def mean_actions(episode: Trajectory) -> np.ndarray:
+    """What the expert would have done without noise, (T, 1), within ±2."""
+    policy = expert_policy()
+    return policy.to_env(policy.mean(policy.normalizer(torch.from_numpy(episode.observations[:-1])))).numpy()
 
 
 def make_config(min_return: float = -np.inf, **settings: int | bool) -> Config:
@@ -98,7 +110,11 @@ def test_the_same_seed_gives_the_same_demonstrations_and_another_seed_others(
     for ours, theirs in zip(again, episodes, strict=True):
         assert all(np.array_equal(getattr(ours, name), getattr(theirs, name)) for name in ARRAYS)
     other = collect(make_config(seed=1), expert)[0].expert
-    assert not set(returns(other)) & set(returns(episodes))
+    assert not {t.observations[0].tobytes() for t in other} & {t.observations[0].tobytes() for t in episodes}
+    noise = [np.concatenate([t.actions - mean_actions(t) for t in found]) for found in (other, episodes)]
+    free = np.all([np.abs(np.concatenate([t.actions for t in f])) < 2 for f in (other, episodes)], axis=0)
+    assert free.sum() > 10
+    assert np.median(np.abs(noise[0] - noise[1])[free]) > 0.1  # where neither action is clipped
 
 
 def test_episodes_differ_from_one_another(episodes: list[Trajectory]) -> None:
@@ -135,13 +151,8 @@ def test_sampled_actions_are_noisy_and_clipped_to_the_bounds(episodes: list[Traj
 
 def test_deterministic_takes_the_mean_action(expert: Path) -> None:
     found = collect(make_config(deterministic=True), expert)[0].expert
-    policy = make_policy(action_dim=1, space=box([-2.0], [2.0]), log_std_init=0.5, spread=0.5)
-    policy.normalizer.update(3.0 + 5.0 * torch.randn(64, 3, generator=seeded(1)))
     for episode in found:
-        observations = torch.from_numpy(episode.observations[:-1])
-        with torch.no_grad():
-            mean = policy.to_env(policy.mean(policy.normalizer(observations)))
-        assert episode.actions == pytest.approx(mean.numpy(), abs=1e-5)
+        assert episode.actions == pytest.approx(mean_actions(episode), abs=1e-5)
 
 
 def test_the_artefact_holds_both_datasets_the_summary_and_says_when_nothing_failed(

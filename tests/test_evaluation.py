@@ -64,7 +64,8 @@ def test_evaluation_agrees_with_a_naive_loop_from_the_same_states(
         env = gymnasium.make(config.id, max_episode_steps=LIMIT, **config.kwargs)
         env.reset(seed=0)
         restore(env.unwrapped, trajectory.observations[0])
-        observation, rewards, done = trajectory.observations[0], [], False
+        observation, done = trajectory.observations[0], False
+        rewards: list[float] = []
         while not done:
             with torch.no_grad():
                 mean = policy.mean(policy.normalizer(torch.from_numpy(observation[None].astype(np.float64))))
