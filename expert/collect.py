@@ -17,13 +17,15 @@ from omegaconf import DictConfig
 
 from expert.annotators import make_annotator
 from expert.demonstrations import EXPERT, FAILED, Demonstrations, save_demonstrations
-from expert.train import env_recipe, make_expert
-from gailfe.config import Config, prepare
+from expert.train import env_recipe, expert_recipe, make_expert
+from gailfe.checks import prepare
+from gailfe.config import Config
 from gailfe.envs import VectorEnv
 from gailfe.networks import GaussianPolicy
 from gailfe.policy_file import load_policy
+from gailfe.progress import Progress
 from gailfe.rollout import Collector
-from gailfe.store import Store
+from gailfe.store import Store, artifact_key
 from gailfe.sweep import report_errors
 from gailfe.trajectory import Trajectory
 
@@ -36,18 +38,25 @@ class NotEnoughDemonstrations(RuntimeError):
     """The expert fails too often to give as many trajectories as were asked for."""
 
 
-def make_demonstrations(config: Config, store: Store, expert_folder: Path, expert_key: str) -> tuple[Path, str]:
-    """The folder and key of the configured demonstrations, collected if the store lacks them."""
-    recipe = {
+def make_demonstrations(config: Config, store: Store, expert_folder: Path) -> Path:
+    """The folder of the configured demonstrations, collected if the store lacks them."""
+    return store.get(
+        "demonstrations",
+        config.env.name,
+        demonstrations_recipe(config),
+        lambda folder: _collect_into(config, expert_folder, folder),
+    )
+
+
+def demonstrations_recipe(config: Config) -> dict[str, Any]:
+    """Everything that decides what the demonstrations are."""
+    return {
         "version": 1,
         "env": env_recipe(config.env),
-        "expert": expert_key,
+        "expert": artifact_key(expert_recipe(config)),
         "annotator": asdict(config.annotator),
         "demonstrations": asdict(config.demonstrations),
     }
-    return store.get(
-        "demonstrations", config.env.name, recipe, lambda folder: _collect_into(config, expert_folder, folder)
-    )
 
 
 def collect(config: Config, expert_folder: Path) -> tuple[Demonstrations, dict[str, Any]]:
@@ -68,8 +77,10 @@ def collect(config: Config, expert_folder: Path) -> tuple[Demonstrations, dict[s
     annotator = make_annotator(config.annotator)
     expert: list[Trajectory] = []
     failed: list[Trajectory] = []
+    progress = Progress(f"{config.env.name}: demonstrations", settings.num_trajectories, unit="trajectories")
     for trajectory in _episodes(Collector(env), policy, generator):
         (failed if annotator(trajectory) else expert).append(trajectory)
+        progress.update(len(expert), f"{len(failed)} failed ones split off")
         if len(expert) == settings.num_trajectories:
             break
         if len(expert) + len(failed) == settings.max_attempts:
@@ -123,7 +134,7 @@ def main(cfg: DictConfig) -> None:
     with report_errors():
         config = prepare(cfg)
         store = Store(Path(config.paths.artifacts))
-        folder, _ = make_demonstrations(config, store, *make_expert(config, store))
+        folder = make_demonstrations(config, store, make_expert(config, store))
         print(folder)
 
 

@@ -13,7 +13,7 @@ from omegaconf import DictConfig
 
 from expert.annotators import make_annotator
 from expert.train import make_expert
-from gailfe.config import prepare
+from gailfe.checks import prepare
 from gailfe.envs import VectorEnv
 from gailfe.evaluation import Evaluator
 from gailfe.policy_file import load_policy
@@ -25,7 +25,7 @@ from gailfe.sweep import report_errors
 def main(cfg: DictConfig) -> None:
     with report_errors():
         config = prepare(cfg)
-        folder, _ = make_expert(config, Store(Path(config.paths.artifacts)))
+        folder = make_expert(config, Store(Path(config.paths.artifacts)))
         env = VectorEnv(config.env, 1, config.seed)
         policy = load_policy(folder, env.observation_dim, env.action_space)
         evaluation = Evaluator(config.env, config.episodes, config.seed)(policy)

@@ -14,7 +14,8 @@ from omegaconf import DictConfig
 
 from expert.ppo import PPO
 from gailfe.checkpoint import load_checkpoint, save_checkpoint
-from gailfe.config import Config, EnvConfig, prepare
+from gailfe.checks import prepare
+from gailfe.config import Config, EnvConfig
 from gailfe.envs import VectorEnv
 from gailfe.evaluation import Evaluator
 from gailfe.policy_file import load_policy, save_policy
@@ -28,10 +29,16 @@ log = logging.getLogger(__name__)
 EVALUATION = "evaluation.json"
 
 
-def make_expert(config: Config, store: Store) -> tuple[Path, str]:
-    """The folder and key of the configured expert, trained if the store lacks it."""
-    recipe = {"version": 1, "env": env_recipe(config.env), "expert": asdict(config.expert)}
-    return store.get("experts", config.env.name, recipe, lambda folder: train_expert(config, folder))
+def make_expert(config: Config, store: Store) -> Path:
+    """The folder of the configured expert, trained if the store lacks it."""
+    return store.get(
+        "experts", config.env.name, expert_recipe(config), lambda folder: train_expert(config, folder)
+    )
+
+
+def expert_recipe(config: Config) -> dict[str, Any]:
+    """Everything that decides what the expert is."""
+    return {"version": 1, "env": env_recipe(config.env), "expert": asdict(config.expert)}
 
 
 def env_recipe(env: EnvConfig) -> dict[str, Any]:
@@ -114,7 +121,7 @@ def _write_curve(path: Path, curve: list[dict[str, float]]) -> None:
 def main(cfg: DictConfig) -> None:
     with report_errors():
         config = prepare(cfg)
-        folder, _ = make_expert(config, Store(Path(config.paths.artifacts)))
+        folder = make_expert(config, Store(Path(config.paths.artifacts)))
         print(folder)
 
 

@@ -11,11 +11,11 @@ from filelock import FileLock, Timeout
 from omegaconf import OmegaConf
 
 from expert.annotators import make_annotator
-from expert.collect import make_demonstrations
+from expert.collect import demonstrations_recipe, make_demonstrations
 from expert.demonstrations import load_demonstrations
 from expert.train import EVALUATION, make_expert
 from gailfe.config import Config
-from gailfe.store import Store
+from gailfe.store import Store, artifact_key
 from gailfe.tracking import check_tracking
 from gailfe.training import is_finished, run_recipe, train
 
@@ -43,13 +43,13 @@ def run(config: Config, folder: Path) -> None:
 
 
 def _run(config: Config, folder: Path) -> None:
-    store = Store(Path(config.paths.artifacts))
-    expert_folder, expert_key = make_expert(config, store)
-    demonstrations_folder, demonstrations_key = make_demonstrations(config, store, expert_folder, expert_key)
-    recipe = run_recipe(config, demonstrations_key)
+    recipe = run_recipe(config, artifact_key(demonstrations_recipe(config)))
     if is_finished(folder, recipe, config.env.num_iterations):
         log.info("%s is finished: skipped", folder)
         return
+    store = Store(Path(config.paths.artifacts))
+    expert_folder = make_expert(config, store)
+    demonstrations_folder = make_demonstrations(config, store, expert_folder)
     OmegaConf.save(OmegaConf.create(asdict(config)), folder / "config.yaml")
     shutil.copyfile(expert_folder / EVALUATION, folder / "expert.json")
     expert, failed = load_demonstrations(demonstrations_folder)

@@ -12,31 +12,37 @@ class Progress:
     """Logs at most one line every `interval` seconds, and one at the end.
 
     Lines rather than a live bar: the jobs of a sweep share one terminal.
+
+    Args:
+        label: of the stage.
+        total: how much there is to do, in `unit`s.
+        done: how much of it an earlier process did.
     """
 
-    def __init__(self, label: str, total_steps: int, done_steps: int = 0, interval: float = 10.0) -> None:
+    def __init__(self, label: str, total: int, done: int = 0, unit: str = "steps", interval: float = 10.0) -> None:
         self.label = label
-        self.total_steps = total_steps
-        self._first_steps = done_steps
+        self.total = total
+        self.unit = unit
+        self._first = done
         self._interval = interval
         self._started = self._shown = time.monotonic()
 
-    def update(self, steps: int, note: str = "") -> None:
-        """Report `steps` of `total_steps` environment steps done."""
+    def update(self, done: int, note: str = "") -> None:
+        """Report that `done` of `total` are done."""
         now = time.monotonic()
-        if now - self._shown < self._interval and steps < self.total_steps:
+        if now - self._shown < self._interval and done < self.total:
             return
         self._shown = now
-        elapsed = max(now - self._started, 1e-9)
-        rate = (steps - self._first_steps) / elapsed
-        left = (self.total_steps - steps) / max(rate, 1e-9)
+        rate = (done - self._first) / max(now - self._started, 1e-9)
+        left = (self.total - done) / rate if rate > 0 else float("nan")
         log.info(
-            "%s  %3.0f%%  %s of %s steps  %s steps/s  %s left  %s",
+            "%s  %3.0f%%  %s of %s %s  %s/s  %s left  %s",
             self.label,
-            100 * steps / self.total_steps,
-            f"{steps:,}",
-            f"{self.total_steps:,}",
-            f"{rate:,.0f}",
-            f"{left // 60:.0f}:{left % 60:02.0f}",
+            100 * done / self.total,
+            f"{done:,}",
+            f"{self.total:,}",
+            self.unit,
+            f"{rate:,.3g}" if rate < 100 else f"{rate:,.0f}",
+            "?:??" if left != left else f"{left // 60:.0f}:{left % 60:02.0f}",
             note,
         )

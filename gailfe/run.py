@@ -5,7 +5,7 @@ from __future__ import annotations
 import hydra
 from omegaconf import DictConfig
 
-from gailfe.config import prepare
+from gailfe.checks import prepare
 from gailfe.sweep import report_errors
 
 

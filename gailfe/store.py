@@ -37,8 +37,8 @@ class Store:
     def __init__(self, root: Path) -> None:
         self.root = root
 
-    def get(self, kind: str, label: str, recipe: dict[str, Any], make: Callable[[Path], None]) -> tuple[Path, str]:
-        """The folder and key of the artefact that `recipe` describes, made if it is missing.
+    def get(self, kind: str, label: str, recipe: dict[str, Any], make: Callable[[Path], None]) -> Path:
+        """The folder of the artefact that `recipe` describes, made if it is missing.
 
         Of several processes that ask at once, one makes it; the others wait.
 
@@ -65,7 +65,7 @@ class Store:
                 log.info("%s: made %s", kind, folder)
             else:
                 log.info("%s: found %s", kind, folder)
-        return folder, key
+        return folder
 
     @staticmethod
     def _intact(folder: Path) -> bool:

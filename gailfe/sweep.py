@@ -20,7 +20,8 @@ from hydra.types import RunMode
 from omegaconf import DictConfig, OmegaConf, read_write
 from omegaconf.errors import OmegaConfBaseException
 
-from gailfe.config import ConfigError, parse
+from gailfe.checks import parse
+from gailfe.config import ConfigError
 from gailfe.folders import job_subfolder
 
 log = logging.getLogger(__name__)

@@ -38,7 +38,7 @@ class ValueFunction(nn.Module):
         return self.mean.float() + self.std.float() * self.net(x).squeeze(-1)
 
     def fit(self, x: Tensor, returns: Tensor) -> float:
-        """Regress on `returns` (n,) at `x` (n, obs_dim); the standardised mean squared error in the first epoch."""
+        """Regress on `returns` (n,) at `x` (n, obs_dim); the first epoch's mean squared error, standardised."""
         self._track(returns)
         targets = ((returns - self.mean) / self.std).float()
         before = 0.0
