@@ -7,13 +7,14 @@ Each says in its docstring what common sense it stands for. To add one, write a 
 from __future__ import annotations
 
 import functools
+import inspect
 from collections.abc import Callable
 
 import numpy as np
 from hydra.utils import get_method
 from omegaconf import OmegaConf
 
-from gailfe.config import AnnotatorConfig
+from gailfe.config import AnnotatorConfig, ConfigError
 from gailfe.trajectory import Trajectory
 
 
@@ -21,7 +22,16 @@ def make_annotator(config: AnnotatorConfig) -> Callable[[Trajectory], bool]:
     """The configured function with its arguments bound."""
     arguments = OmegaConf.to_container(OmegaConf.create(config.arguments), resolve=True)
     assert isinstance(arguments, dict)
-    return functools.partial(get_method(config.function), **{str(k): v for k, v in arguments.items()})
+    try:
+        function = get_method(config.function)
+    except Exception as error:
+        raise ConfigError(f"annotator.function={config.function} can't be imported: {error}") from error
+    bound = {str(k): v for k, v in arguments.items()}
+    try:
+        inspect.signature(function).bind(None, **bound)
+    except TypeError as error:
+        raise ConfigError(f"annotator.arguments={bound} don't fit {config.function}: {error}") from error
+    return functools.partial(function, **bound)
 
 
 def terminated(trajectory: Trajectory) -> bool:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 import json
 import logging
+import math
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
@@ -83,6 +84,11 @@ def train_expert(config: Config, folder: Path) -> None:
         if evaluate:
             evaluation = evaluator(ppo.policy)
             row |= evaluation.metrics
+            if not math.isfinite(row["eval_return_mean"]):
+                raise FloatingPointError(
+                    f"the expert diverged by iteration {iteration}: lower expert.learning_rate"
+                    f"={ppo_config.learning_rate}"
+                )
             if row["eval_return_mean"] > _best(curve):
                 save_policy(folder, ppo.policy, _architecture(config))
         curve.append(row)

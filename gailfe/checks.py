@@ -6,7 +6,8 @@ Every message names the key, the value and what would be valid.
 from __future__ import annotations
 
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from dataclasses import fields, is_dataclass
 from typing import Any
 
 from omegaconf import DictConfig, OmegaConf
@@ -26,6 +27,9 @@ def parse(cfg: DictConfig) -> Config:
     except OmegaConfBaseException as error:
         raise ConfigError(str(error)) from error
     assert isinstance(config, Config)
+    unknown = list(_unknown_keys(config))
+    if unknown:
+        raise ConfigError(f"{', '.join(unknown)}: there is no such key; --cfg job shows those that there are")
     check(config)
     return config
 
@@ -57,6 +61,14 @@ def check(config: Config) -> None:
                 raise ConfigError(f"{key}={value} must be {words}")
     _check_divides(config, "algo.num_envs", "algo.steps_per_iteration")
     _check_divides(config, "expert.num_envs", "expert.steps_per_iteration")
+    steps, size = config.expert.steps_per_iteration, config.expert.minibatch_size
+    if steps % size == 1:
+        raise ConfigError(
+            f"expert.minibatch_size={size} leaves a minibatch of one step of expert.steps_per_iteration={steps}, "
+            "whose advantage can't be standardised; choose a divisor"
+        )
+    _check_order(config, "algo.failures.lambda_init", "algo.failures.lambda_max")
+    _check_order(config, "demonstrations.num_trajectories", "demonstrations.max_attempts")
     for need in config.annotator.needs:
         if _select(config, need) in (None, False):
             raise ConfigError(
@@ -65,8 +77,24 @@ def check(config: Config) -> None:
             )
     for name in ("experiment", "env.name", "algo.name"):
         value = _select(config, name)
-        if value is not None and not re.fullmatch(r"[\w.-]+", value):
+        if value is not None and (not re.fullmatch(r"[\w.-]+", value) or not value.strip(".")):
             raise ConfigError(f"{name}={value} becomes a folder: letters, digits, '_', '-' and '.' only")
+
+
+def _check_order(config: Config, small: str, large: str) -> None:
+    low, high = _select(config, small), _select(config, large)
+    if low is not None and high is not None and low > high:
+        raise ConfigError(f"{small}={low} must be at most {large}={high}")
+
+
+def _unknown_keys(node: Any, prefix: str = "") -> Iterator[str]:
+    """Keys that a `+key=value` added to the schema: OmegaConf lets them in."""
+    names = {f.name for f in fields(node)}
+    for name, value in vars(node).items():
+        if name not in names:
+            yield prefix + name
+        elif is_dataclass(value):
+            yield from _unknown_keys(value, f"{prefix}{name}.")
 
 
 def _check_divides(config: Config, small: str, large: str) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import re
 
 from omegaconf import DictConfig, OmegaConf
@@ -21,9 +22,17 @@ def job_subfolder(job: str, env: str, algo: str, seed: int, overrides: list[str]
     """
     names = [re.sub(r"[^\w.=,-]", "_", override.lstrip("+~")) for override in sorted(overrides)]
     if job != "run":
-        return ",".join(names) or "default"
+        return _short(",".join(names) or "default")
     extra = [name for name, override in zip(names, sorted(overrides), strict=True) if _in_name(override)]
-    return f"{env}/{algo}/" + ",".join([f"seed={seed}", *extra])
+    return f"{env}/{algo}/" + _short(",".join([f"seed={seed}", *extra]))
+
+
+def _short(name: str, longest: int = 200) -> str:
+    """File systems end at 255 bytes: of a longer name the rest becomes a digest."""
+    if len(name.encode()) <= longest:
+        return name
+    kept = name[:longest].rsplit(",", 1)[0]
+    return f"{kept},more={hashlib.sha256(name.encode()).hexdigest()[:12]}"
 
 
 def _in_name(override: str) -> bool:

@@ -34,6 +34,7 @@ def run(config: Config, folder: Path) -> None:
         RunIsBusy: if another process is training in `folder`.
     """
     check_tracking(config)
+    make_annotator(config.annotator)  # an unknown function is refused now, not after the expert's training
     folder.mkdir(parents=True, exist_ok=True)
     try:
         with FileLock(folder / ".lock", timeout=0):

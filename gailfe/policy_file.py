@@ -22,7 +22,9 @@ def save_policy(folder: Path, policy: GaussianPolicy, architecture: dict[str, An
         architecture: hidden_sizes and activation, as `GaussianPolicy` takes them.
     """
     (folder / ARCHITECTURE).write_text(json.dumps(architecture, indent=2) + "\n")
-    save_file({name: tensor.contiguous() for name, tensor in policy.state_dict().items()}, folder / WEIGHTS)
+    partial = folder / (WEIGHTS + ".partial")  # a kill in the middle must not cost the best policy so far
+    save_file({name: tensor.contiguous() for name, tensor in policy.state_dict().items()}, partial)
+    partial.replace(folder / WEIGHTS)
 
 
 def load_policy(folder: Path, observation_dim: int, action_space: Box) -> GaussianPolicy:

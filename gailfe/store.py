@@ -53,14 +53,17 @@ class Store:
         folder.parent.mkdir(parents=True, exist_ok=True)
         with _locked(folder):
             if folder.exists() and not self._intact(folder):
-                aside = folder.with_name(f"{folder.name}.corrupt-{int(time.time())}")
+                aside = folder.with_name(f"{folder.name}.corrupt-{time.time_ns()}")
                 folder.rename(aside)
                 log.warning("%s does not match its manifest: moved to %s and made again", folder, aside.name)
             if not folder.exists():
                 partial = folder.with_name(folder.name + ".partial")
                 partial.mkdir(exist_ok=True)
-                make(partial)
-                _write_manifest(partial, key, recipe)
+                if not (partial / MANIFEST).exists() or not self._intact(partial):
+                    for stale in partial.glob(MANIFEST + "*"):  # of a maker that died at the very end
+                        stale.unlink()
+                    make(partial)
+                    _write_manifest(partial, key, recipe)
                 partial.rename(folder)
                 log.info("%s: made %s", kind, folder)
             else:
@@ -96,7 +99,7 @@ def verify(folder: Path) -> dict[str, Any]:
 
 
 def _write_manifest(folder: Path, key: str, recipe: dict[str, Any]) -> None:
-    files = sorted(path for path in folder.rglob("*") if path.is_file() and path.name != MANIFEST)
+    files = sorted(path for path in folder.rglob("*") if path.is_file())
     manifest = {
         "key": key,
         "recipe": recipe,

@@ -18,7 +18,6 @@ from hydra.errors import HydraException
 from hydra.experimental.callback import Callback
 from hydra.types import RunMode
 from omegaconf import DictConfig, OmegaConf, read_write
-from omegaconf.errors import OmegaConfBaseException
 
 from gailfe.checks import parse
 from gailfe.config import ConfigError
@@ -73,8 +72,8 @@ class SweepReport(Callback):
             try:
                 job = hydra.compose(config.hydra.job.config_name, overrides)
                 parse(job)
-            except (ConfigError, HydraException, OmegaConfBaseException) as error:
-                raise SystemExit(f"error: {' '.join(overrides)}: {error}") from error
+            except Exception as error:  # whatever it is, it would be the job's end
+                raise SystemExit(f"error: {' '.join(overrides)}: {_told(error)}") from error
             names = {"env": job.env.name, "algo": job.algo.name, "seed": job.seed}
             subfolder = job_subfolder(config.hydra.job.name, **names, overrides=overrides)
             if subfolder in self._jobs:
@@ -95,6 +94,11 @@ class SweepReport(Callback):
             tail = f"The same command runs what is missing; each folder's {FAILURE} has the traceback."
             raise SystemExit("\n".join([head, *lines, tail]))
         log.info("all %d jobs are done", len(notes))
+
+
+def _told(error: BaseException) -> str:
+    """With its cause: Hydra's own message names the override only."""
+    return f"{error}: {error.__cause__}" if isinstance(error, HydraException) and error.__cause__ else str(error)
 
 
 def _jobs(config: DictConfig) -> list[list[str]]:

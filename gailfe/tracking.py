@@ -85,7 +85,8 @@ def check_tracking(config: Config) -> None:
     if config.tracking.wandb and config.tracking.mode == "online":
         import wandb
 
-        if not wandb.api.api_key:
+        wandb.setup(wandb.Settings(silent=True))  # else it also asks the server who we are
+        if not wandb.login(prompt=False, verify=False):
             raise ConfigError(
                 "tracking.mode=online needs a W&B API key: run `wandb login` or set WANDB_API_KEY; "
                 "tracking.mode=offline needs none, and `wandb sync` uploads it later"

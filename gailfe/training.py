@@ -75,7 +75,7 @@ def train(
     evaluator = Evaluator(config.env, config.evaluation.episodes, config.seed)
     done, wall_time = _resume(imitator, folder)
     metrics = MetricsFile(folder / "metrics.csv", keep=done)
-    wandb_run = start_wandb(config, folder, artifact_key(recipe)[:16])
+    wandb_run = start_wandb(config, folder, artifact_key({"experiment": config.experiment, **recipe})[:16])
     label = f"{config.env.name}/{algo.name}/{folder.name}"
     steps = algo.steps_per_iteration
     progress = Progress(label, total * steps, done * steps)

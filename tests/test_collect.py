@@ -14,12 +14,18 @@ import torch
 from gymnasium.envs.classic_control import PendulumEnv
 from helpers import PENDULUM, box, make_policy, seeded
 
-from expert.collect import SUMMARY, NotEnoughDemonstrations, collect, make_demonstrations
+from expert.collect import (
+    SUMMARY,
+    NotEnoughDemonstrations,
+    collect,
+    demonstrations_recipe,
+    make_demonstrations,
+)
 from expert.demonstrations import EXPERT, Demonstrations, load_demonstrations
 from gailfe.config import AnnotatorConfig, CollectConfig, Config, PPOConfig
 from gailfe.networks import GaussianPolicy
 from gailfe.policy_file import save_policy
-from gailfe.store import Store
+from gailfe.store import MANIFEST, Store, artifact_key
 from gailfe.trajectory import Trajectory
 
 STEPS = 20
@@ -160,7 +166,7 @@ def test_the_artefact_holds_both_datasets_the_summary_and_says_when_nothing_fail
 ) -> None:
     store = Store(tmp_path)
     with caplog.at_level(logging.INFO):
-        folder, key = make_demonstrations(make_config(), store, expert, "key of the expert")
+        folder = make_demonstrations(make_config(), store, expert)
     assert "tried 8 episodes, kept 8" in caplog.text
     assert "β_F will begin empty" in caplog.text
     assert returns(load_demonstrations(folder).expert) == returns(episodes)
@@ -168,17 +174,18 @@ def test_the_artefact_holds_both_datasets_the_summary_and_says_when_nothing_fail
     caplog.clear()
     threshold = float(np.median(returns(episodes)))
     with caplog.at_level(logging.INFO):
-        other, other_key = make_demonstrations(make_config(threshold, num_trajectories=3), store, expert, "key")
-    assert (other, other_key) != (folder, key)
+        other = make_demonstrations(make_config(threshold, num_trajectories=3), store, expert)
+    assert other != folder
     assert "β_F will begin empty" not in caplog.text
     assert f"split off {len(load_demonstrations(other).failed)} failed by low_return" in caplog.text
 
 
 def test_collecting_that_was_interrupted_begins_anew(expert: Path, tmp_path: Path) -> None:
     config, store = make_config(), Store(tmp_path)
-    folder, _ = make_demonstrations(config, store, expert, "key")
+    folder = make_demonstrations(config, store, expert)
+    (folder / MANIFEST).unlink()
     folder.rename(folder.with_name(folder.name + ".partial"))  # as if the maker had died before it was done
-    again, _ = make_demonstrations(config, store, expert, "key")
+    again = make_demonstrations(config, store, expert)
     assert again == folder
     loaded = load_demonstrations(again)
     assert isinstance(loaded, Demonstrations)
@@ -186,19 +193,19 @@ def test_collecting_that_was_interrupted_begins_anew(expert: Path, tmp_path: Pat
     assert (again / EXPERT).is_dir()
 
 
-def test_demonstrations_depend_on_expert_annotator_and_settings_and_not_on_names_of_places(
-    expert: Path, tmp_path: Path
-) -> None:
-    def key(config: Config, expert_key: str = "key") -> str:
-        return make_demonstrations(config, Store(tmp_path), expert, expert_key)[1]
+def test_demonstrations_depend_on_expert_annotator_and_settings_and_not_on_names_of_places() -> None:
+    def key(config: Config) -> str:
+        return artifact_key(demonstrations_recipe(config))
 
     first = key(make_config())
+    another_expert = make_config()
+    another_expert.expert.seed += 1
     others = [
         key(make_config(seed=1)),
         key(make_config(num_trajectories=7)),
         key(make_config(deterministic=True)),
         key(make_config(min_return=-1e9)),
-        key(make_config(), "another expert"),
+        key(another_expert),
     ]
     assert len({first, *others}) == 6
     moved = make_config()

@@ -21,7 +21,8 @@ from omegaconf import DictConfig, OmegaConf
 
 from expert.collect import NotEnoughDemonstrations
 from expert.demonstrations import EXPERT, FAILED
-from gailfe.config import Config, ConfigError, parse
+from gailfe.checks import parse
+from gailfe.config import Config, ConfigError
 from gailfe.pipeline import run
 
 CONF = Path(__file__).parents[1] / "conf"

@@ -14,7 +14,8 @@ import pytest
 from hydra.errors import HydraException
 from omegaconf import OmegaConf
 
-from gailfe.config import RANGES, Config, ConfigError, check, parse, prepare
+from gailfe.checks import RANGES, check, parse, prepare
+from gailfe.config import Config, ConfigError
 from gailfe.folders import job_subfolder
 from gailfe.pipeline import run
 from gailfe.sweep import SweepReport

@@ -36,7 +36,7 @@ def make(folder):
     (folder / "content.txt").write_text("whole")
 
 (here / ("asks-" + number)).touch()
-folder, key = Store(root).get("experts", "hopper", {"seed": 0}, make)
+folder = Store(root).get("experts", "hopper", {"seed": 0}, make)
 assert (folder / "content.txt").read_text() == "whole"
 print(folder)
 """
@@ -71,14 +71,14 @@ def never(folder: Path) -> None:
 
 
 def get(root: Path, make: Callable[[Path], None] = write, recipe: dict[str, Any] | None = None) -> Path:
-    return Store(root).get("experts", "hopper", recipe or RECIPE, make)[0]
+    return Store(root).get("experts", "hopper", recipe or RECIPE, make)
 
 
 def test_an_artefact_is_made_once_and_then_found(tmp_path: Path) -> None:
-    folder, key = Store(tmp_path).get("experts", "hopper", RECIPE, write)
-    assert folder == tmp_path / "experts" / f"hopper-{key[:12]}"
+    folder = Store(tmp_path).get("experts", "hopper", RECIPE, write)
+    assert folder == tmp_path / "experts" / f"hopper-{artifact_key(RECIPE)[:12]}"
     assert (folder / "data" / "rows.csv").read_text() == "1,2\n"
-    assert Store(tmp_path).get("experts", "hopper", RECIPE, never) == (folder, key)
+    assert Store(tmp_path).get("experts", "hopper", RECIPE, never) == folder
 
 
 def test_the_manifest_says_what_the_artefact_was_made_from(tmp_path: Path) -> None:
@@ -244,4 +244,10 @@ def test_kinds_labels_and_recipes_do_not_share_folders(tmp_path: Path) -> None:
     store = Store(tmp_path)
     asked = [("experts", "a", RECIPE), ("demonstrations", "a", RECIPE), ("experts", "b", RECIPE)]
     asked.append(("experts", "a", {**RECIPE, "seed": 1}))
-    assert len({store.get(*question, write)[0] for question in asked}) == 4
+    assert len({store.get(*question, write) for question in asked}) == 4
+
+
+def test_an_artefact_that_was_complete_but_not_yet_in_place_is_not_made_again(tmp_path: Path) -> None:
+    folder = get(tmp_path)
+    folder.rename(folder.with_name(folder.name + ".partial"))
+    assert get(tmp_path, never) == folder
