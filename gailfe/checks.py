@@ -5,6 +5,7 @@ Every message names the key, the value and what would be valid.
 
 from __future__ import annotations
 
+import contextlib
 import re
 from collections.abc import Callable, Iterator
 from dataclasses import fields, is_dataclass
@@ -40,11 +41,16 @@ def prepare(cfg: DictConfig) -> Config:
     config = parse(cfg)
     import torch  # here, so that --help and the checks of a sweep don't wait for it
 
-    from gailfe.envs import episode_limit, make_env
+    from gailfe.envs import box, episode_limit, make_env
 
     torch.set_num_threads(1)
-    make_env(config.env).close()
+    with contextlib.closing(make_env(config.env)) as env:
+        dim = box(env.observation_space).shape[0]
     episode_limit(config.env)
+    for key in ("env.torso_angle", "env.forward_velocity"):
+        index = _select(config, key)
+        if index is not None and not 0 <= index < dim:
+            raise ConfigError(f"{key}={index} must index an observation of {config.env.id}: 0 to {dim - 1}")
     return config
 
 

@@ -176,6 +176,13 @@ def test_an_environment_that_gymnasium_does_not_know_is_refused(config: Config) 
         )
 
 
+@pytest.mark.parametrize("key", ["torso_angle", "forward_velocity"])
+def test_an_index_beyond_the_observation_is_refused(config: Config, key: str) -> None:
+    setattr(config.env, key, 11)
+    with pytest.raises(ConfigError, match=rf"env\.{key}=11 must index an observation of Hopper-v5: 0 to 10"):
+        prepare(OmegaConf.structured(config))
+
+
 @pytest.mark.parametrize(("key", "value"), [("function", "my_failures.typo"), ("arguments", {"anlge": 1})])
 def test_an_annotator_that_cannot_be_called_is_refused_before_the_expert_is_trained(
     config: Config, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, key: str, value: Any
