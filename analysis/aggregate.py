@@ -7,6 +7,7 @@ is nothing. Mean and spread exist only where every seed has a value, so that a s
 them: with a half-done seed the mean ends where that seed ends.
 """
 
+import numpy as np
 import pandas as pd
 
 from analysis.curves import measurements
@@ -36,6 +37,15 @@ def mean_and_std(lines: pd.DataFrame) -> pd.DataFrame:
     return pd.DataFrame({"mean": common.mean(axis=1), "std": common.std(axis=1, ddof=1)})
 
 
+def areas_under(lines: pd.DataFrame) -> pd.Series:
+    """Each seed's average height over the iterations that every seed has, by the trapezoidal rule: `(seeds,)`."""
+    common = lines.dropna(how="any")
+    width = common.index[-1] - common.index[0] if len(common) > 1 else 0
+    if not width:
+        return pd.Series(float("nan"), index=lines.columns)
+    return pd.Series(np.trapezoid(common, x=common.index, axis=0) / width, index=lines.columns)
+
+
 def expert_returns(curves: pd.DataFrame, env: str) -> list[float]:
     """The evaluated return of each distinct expert that the runs in `env` imitated; mostly exactly one."""
     rows = curves[(curves["env"] == env) & (curves["algo"] == EXPERT)]
@@ -43,16 +53,20 @@ def expert_returns(curves: pd.DataFrame, env: str) -> list[float]:
 
 
 def final_values(curves: pd.DataFrame, metric: str) -> pd.DataFrame:
-    """One row an env and algo: `env, algo, seeds, iteration, mean, std, expert, percent_of_expert`.
+    """One row an env and algo; columns env, algo, seeds, iteration, mean, std, area, area_std, expert and
+    percent_of_expert.
 
-    `iteration` is the last one that every seed has; where none is, the row ends in NaN. `expert` is the mean
-    over distinct experts and exists only for returns; the percentage needs an expert's return above 0.
+    `iteration` is the last one that every seed has; where none is, the row ends in NaN. `mean` and `std` over
+    seeds are of the values there. `area` is the mean over seeds of a curve's average height, which speaks of
+    the speed of learning. `expert` is the mean over distinct experts and exists only for returns; the
+    percentage needs an expert's return above 0.
     """
     rows = measurements(curves)
     table = []
     for env, algo in sorted(set(zip(rows["env"], rows["algo"], strict=True))):
         lines = seed_lines(curves, env, algo, metric)
         final = mean_and_std(lines).tail(1)
+        areas = areas_under(lines)
         experts = expert_returns(curves, env) if metric in RETURNS else []
         expert = sum(experts) / len(experts) if experts else float("nan")
         mean = float(final["mean"].iloc[0]) if len(final) else float("nan")
@@ -64,6 +78,8 @@ def final_values(curves: pd.DataFrame, metric: str) -> pd.DataFrame:
                 "iteration": int(final.index[0]) if len(final) else float("nan"),
                 "mean": mean,
                 "std": float(final["std"].iloc[0]) if len(final) else float("nan"),
+                "area": areas.mean(),
+                "area_std": areas.std(ddof=1),
                 "expert": expert,
                 "percent_of_expert": 100 * mean / expert if expert > 0 else float("nan"),
             }
@@ -77,7 +93,8 @@ def final_table(curves: pd.DataFrame, metric: str) -> str:
     def number(value: float, digits: int = 0) -> str:
         return "–" if pd.isna(value) else f"{value:,.{digits}f}"
 
-    header = ("env", "algo", "seeds", "iteration", f"{metric}, mean ± std", "expert", "% of expert")
+    names = ("env", "algo", "seeds", "iteration")
+    header = (*names, f"{metric}, mean ± std", "area, mean ± std", "expert", "% of expert")
     digits = 0 if metric in RETURNS else 4
     cells = [header] + [
         (
@@ -86,6 +103,7 @@ def final_table(curves: pd.DataFrame, metric: str) -> str:
             str(row["seeds"]),
             number(row["iteration"]),
             f"{number(row['mean'], digits)} ± {number(row['std'], digits)}",
+            f"{number(row['area'], digits)} ± {number(row['area_std'], digits)}",
             number(row["expert"]),
             number(row["percent_of_expert"]),
         )

@@ -8,11 +8,12 @@ import subprocess
 import sys
 from pathlib import Path
 
+import numpy as np
 import pandas as pd
 import pytest
 from omegaconf import OmegaConf
 
-from analysis.aggregate import final_values, mean_and_std, seed_lines
+from analysis.aggregate import areas_under, final_values, mean_and_std, seed_lines
 from analysis.callback import DrawAfterSweep
 from analysis.curves import COLUMNS, load_curves, measurements, save_curves
 from analysis.figure1 import main
@@ -224,6 +225,13 @@ def test_single_seed_has_a_mean_but_no_spread(tmp_path):
     summary = mean_and_std(seed_lines(load_curves(tmp_path), "hopper", "gail", "eval_return_mean"))
     assert summary["mean"].tolist() == [100.0, 200.0]
     assert summary["std"].isna().all()
+
+
+def test_area_is_each_seeds_average_height_over_the_common_iterations():
+    lines = pd.DataFrame({0: [0.0, 10.0, 10.0], 1: [0.0, 4.0, np.nan]}, index=[1, 3, 9])
+    assert areas_under(lines).to_dict() == {0: 5.0, 1: 2.0}
+    whole = pd.DataFrame({0: [0.0, 10.0, 20.0]}, index=[0, 10, 40])
+    assert areas_under(whole)[0] == (10 * 5 + 30 * 15) / 40
 
 
 def test_final_values_are_those_of_the_last_common_iteration_in_percent_of_the_expert(tmp_path):
