@@ -15,7 +15,7 @@ README = Path(__file__).parents[1] / "README.md"
 def test_first_command_ends_in_a_figure_of_agents_that_have_learned(tmp_path):
     printed = re.search(r"<!-- run -->\n```bash\n(.*)\n```", README.read_text())
     assert printed is not None
-    install, command = printed[1].split(" && ")
+    *_, install, command = printed[1].split(" && ")
     assert install.startswith("pip install")
     environment = {key: value for key, value in os.environ.items() if not key.startswith("WANDB")}
     done = subprocess.run(
