@@ -1,36 +1,64 @@
 """The prior knowledge of which trajectory is a failure: pure functions of a finished trajectory.
 
 Each says in its docstring what common sense it stands for. To add one, write a function
-`(trajectory, **arguments) -> bool` anywhere on the import path and name it in a file of conf/annotator/.
+`(trajectory, **arguments) -> bool` anywhere on the import path and name it in a file of conf/annotator/. A
+parameter called `reference` is given what good looks like, a `Reference`.
 """
 
 from __future__ import annotations
 
 import functools
 import inspect
-from collections.abc import Callable
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 from hydra.utils import get_method
-from omegaconf import OmegaConf
 
-from gailfe.config import AnnotatorConfig, ConfigError
-from gailfe.trajectory import Trajectory
+from gailfe.config import AnnotatorConfig, ConfigError, is_annotator
+from gailfe.trajectory import Annotator, Trajectory
 
 
-def make_annotator(config: AnnotatorConfig) -> Callable[[Trajectory], bool]:
-    """The configured function with its arguments bound."""
-    arguments = OmegaConf.to_container(OmegaConf.create(config.arguments), resolve=True)
-    assert isinstance(arguments, dict)
+@dataclass(frozen=True)
+class Reference:
+    """What good looks like: the expert's evaluation in stage 2, the demonstrations in stage 3."""
+
+    return_mean: float
+    observation_mean: np.ndarray  # (obs_dim,), over all steps
+
+    @classmethod
+    def of(cls, trajectories: Sequence[Trajectory]) -> Reference:
+        observations = np.concatenate([trajectory.observations[1:] for trajectory in trajectories])
+        returns = [trajectory.total_reward for trajectory in trajectories]
+        return cls(float(np.mean(returns)), observations.mean(axis=0))
+
+
+def make_annotator(config: AnnotatorConfig, reference: Reference | None) -> Annotator:
+    """The configured function with its arguments bound; without a reference only to see that it can be made.
+
+    Raises:
+        ConfigError: if the function can't be imported or does not take the arguments.
+    """
+    return _bind("annotator", {"function": config.function, "arguments": config.arguments}, reference)
+
+
+def _bind(key: str, config: dict[str, Any], reference: Reference | None) -> Annotator:
     try:
-        function = get_method(config.function)
+        function = get_method(config["function"])
     except Exception as error:
-        raise ConfigError(f"annotator.function={config.function} can't be imported: {error}") from error
-    bound = {str(k): v for k, v in arguments.items()}
+        raise ConfigError(f"{key}.function={config['function']} can't be imported: {error}") from error
+    bound = {
+        str(name): _bind(f"{key}.arguments.{name}", value, reference) if is_annotator(value) else value
+        for name, value in config.get("arguments", {}).items()
+    }
+    signature = inspect.signature(function)
+    if "reference" in signature.parameters:
+        bound["reference"] = reference
     try:
-        inspect.signature(function).bind(None, **bound)
+        signature.bind(None, **bound)
     except TypeError as error:
-        raise ConfigError(f"annotator.arguments={bound} don't fit {config.function}: {error}") from error
+        raise ConfigError(f"{key}.arguments={bound} don't fit {config['function']}: {error}") from error
     return functools.partial(function, **bound)
 
 
@@ -55,20 +83,34 @@ def upside_down(
     return _longest_run(tilted) > max_steps
 
 
-def no_progress(trajectory: Trajectory, forward_velocity: int, min_speed: float) -> bool:
-    """It went nowhere: its mean forward velocity stayed below `min_speed`.
+def no_progress(
+    trajectory: Trajectory, reference: Reference, forward_velocity: int, fraction: float = 0.3
+) -> bool:
+    """It went nowhere: its mean forward velocity stayed below a fraction of the demonstrations'.
 
     Args:
         trajectory: of any length.
+        reference: the demonstrations.
         forward_velocity: index of the forward velocity [m/s] in the observation.
-        min_speed: [m/s].
+        fraction: of the reference's mean velocity.
     """
-    return bool(trajectory.observations[1:, forward_velocity].mean() < min_speed)
+    speed = trajectory.observations[1:, forward_velocity].mean()
+    return bool(speed < fraction * reference.observation_mean[forward_velocity])
 
 
-def low_return(trajectory: Trajectory, min_return: float) -> bool:
-    """It did badly by the environment's own account: its return stayed below `min_return`."""
-    return trajectory.total_reward < min_return
+def low_return(trajectory: Trajectory, reference: Reference, fraction: float = 0.5) -> bool:
+    """It did badly by the environment's own account: its return stayed below a fraction of the expert's.
+
+    Below zero a fraction would ask for more than the expert has: there the threshold lies as far below it as
+    it would above zero.
+    """
+    threshold = reference.return_mean - (1 - fraction) * abs(reference.return_mean)
+    return trajectory.total_reward < threshold
+
+
+def any_of(trajectory: Trajectory, **annotators: Annotator) -> bool:
+    """It failed in one way or another."""
+    return any(annotator(trajectory) for annotator in annotators.values())
 
 
 def _longest_run(flags: np.ndarray) -> int:

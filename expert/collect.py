@@ -15,12 +15,13 @@ import numpy as np
 import torch
 from omegaconf import DictConfig
 
-from expert.annotators import make_annotator
+from expert.annotators import Reference, make_annotator
 from expert.demonstrations import EXPERT, FAILED, Demonstrations, save_demonstrations
 from expert.train import env_recipe, expert_recipe, make_expert
 from gailfe.checks import prepare
 from gailfe.config import Config
 from gailfe.envs import VectorEnv
+from gailfe.evaluation import Evaluator
 from gailfe.networks import GaussianPolicy
 from gailfe.policy_file import load_policy
 from gailfe.progress import Progress
@@ -74,7 +75,8 @@ def collect(config: Config, expert_folder: Path) -> tuple[Demonstrations, dict[s
     env = VectorEnv(config.env, 1, settings.seed)
     policy = load_policy(expert_folder, env.observation_dim, env.action_space)
     generator = None if settings.deterministic else torch.Generator().manual_seed(settings.seed)
-    annotator = make_annotator(config.annotator)
+    evaluation = Evaluator(config.env, config.expert.eval_episodes, settings.seed)(policy)
+    annotator = make_annotator(config.annotator, Reference.of(evaluation.trajectories))
     expert: list[Trajectory] = []
     failed: list[Trajectory] = []
     progress = Progress(f"{config.env.name}: demonstrations", settings.num_trajectories, unit="trajectories")

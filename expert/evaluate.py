@@ -11,7 +11,7 @@ from pathlib import Path
 import hydra
 from omegaconf import DictConfig
 
-from expert.annotators import make_annotator
+from expert.annotators import Reference, make_annotator
 from expert.train import make_expert
 from gailfe.checks import prepare
 from gailfe.envs import VectorEnv
@@ -29,7 +29,7 @@ def main(cfg: DictConfig) -> None:
         env = VectorEnv(config.env, 1, config.seed)
         policy = load_policy(folder, env.observation_dim, env.action_space)
         evaluation = Evaluator(config.env, config.episodes, config.seed)(policy)
-        annotator = make_annotator(config.annotator)
+        annotator = make_annotator(config.annotator, Reference.of(evaluation.trajectories))
         record = {
             "env": config.env.id,
             "episodes": config.episodes,

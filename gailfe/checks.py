@@ -8,13 +8,13 @@ from __future__ import annotations
 import contextlib
 import re
 from collections.abc import Callable, Iterator
-from dataclasses import fields, is_dataclass
+from dataclasses import asdict, fields, is_dataclass
 from typing import Any
 
 from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
-from gailfe.config import Config, ConfigError
+from gailfe.config import Config, ConfigError, is_annotator
 
 
 def parse(cfg: DictConfig) -> Config:
@@ -75,7 +75,7 @@ def check(config: Config) -> None:
         )
     _check_order(config, "algo.failures.lambda_init", "algo.failures.lambda_max")
     _check_order(config, "demonstrations.num_trajectories", "demonstrations.max_attempts")
-    for need in config.annotator.needs:
+    for need in _needs(asdict(config.annotator)):
         if _select(config, need) in (None, False):
             raise ConfigError(
                 f"annotator={config.annotator.name} needs {need}, which env={config.env.name} does not have; "
@@ -85,6 +85,13 @@ def check(config: Config) -> None:
         value = _select(config, name)
         if value is not None and (not re.fullmatch(r"[\w.-]+", value) or not value.strip(".")):
             raise ConfigError(f"{name}={value} becomes a folder: letters, digits, '_', '-' and '.' only")
+
+
+def _needs(annotator: dict[str, Any]) -> Iterator[str]:
+    yield from annotator.get("needs", [])
+    for argument in annotator.get("arguments", {}).values():
+        if is_annotator(argument):
+            yield from _needs(argument)
 
 
 def _check_order(config: Config, small: str, large: str) -> None:
@@ -135,7 +142,7 @@ RANGES: list[tuple[str, Callable[[Any], bool], str]] = [
         "expert.eval_every expert.eval_episodes expert.final_eval_episodes demonstrations.num_trajectories "
         "demonstrations.max_attempts algo.num_envs algo.steps_per_iteration algo.value.epochs "
         "algo.value.minibatch_size algo.trpo.cg_iterations algo.trpo.max_backtracks algo.discriminator.updates "
-        "algo.discriminator.batch_size algo.failures.capacity",
+        "algo.discriminator.batch_size algo.failures.capacity algo.failures.window",
         *AT_LEAST_ONE,
     ),
     ("expert.minibatch_size", lambda value: value >= 2, "at least 2, to standardise advantages"),

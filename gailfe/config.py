@@ -41,7 +41,6 @@ class EnvConfig:
     terminates: bool = True  # can an episode end before its time limit?
     torso_angle: int | None = None  # index of the torso's pitch [rad] in the observation
     forward_velocity: int | None = None  # index of the forward velocity [m/s] in the observation
-    min_return: float | None = None  # an episode below it was no success
 
 
 @dataclass
@@ -86,6 +85,11 @@ class AnnotatorConfig:
     needs: list[str] = field(default_factory=list)  # config keys that the environment must fill
 
 
+def is_annotator(value: Any) -> bool:
+    """Whether an annotator's argument is an annotator itself, as those of any_of are."""
+    return isinstance(value, dict) and "function" in value
+
+
 @dataclass
 class TRPOConfig:
     max_kl: float = 0.01
@@ -122,6 +126,7 @@ class DiscriminatorConfig:
 @dataclass
 class FailuresConfig:
     capacity: int = 1500  # N, trajectories
+    window: int | None = None  # of a failed trajectory only its last steps; null: all of it
     z_f: float = MISSING  # Z_F, a log-probability
     lambda_init: float = 1.0
     lambda_learning_rate: float = 0.05

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
@@ -16,11 +16,9 @@ from gailfe.envs import VectorEnv
 from gailfe.failures import FailureBuffer, Multiplier
 from gailfe.networks import GaussianPolicy
 from gailfe.rollout import Batch, Collector
-from gailfe.trajectory import Trajectory
+from gailfe.trajectory import Annotator, Trajectory
 from gailfe.trpo import trpo_step
 from gailfe.value import ValueFunction
-
-Annotator = Callable[[Trajectory], bool]
 
 
 class Imitator:
@@ -70,7 +68,7 @@ class Imitator:
             self.multiplier = Multiplier(config.failures)
             self.failures = FailureBuffer(config.failures.capacity, self.expert_pairs.shape[1])
             for trajectory in failed:
-                self.failures.add(self._pairs(trajectory))
+                self._remember(trajectory)
 
     def iterate(self) -> dict[str, float]:
         """Collect → annotate → discriminator → multiplier → reward → advantages → TRPO → value function.
@@ -92,7 +90,7 @@ class Imitator:
             return {}
         failed = [trajectory for trajectory in finished if self.annotator(trajectory)]
         for trajectory in failed:
-            self.failures.add(self._pairs(trajectory))
+            self._remember(trajectory)
         return {
             "failed_episodes": len(failed),
             "failure_buffer_trajectories": self.failures.num_trajectories,
@@ -152,6 +150,13 @@ class Imitator:
         info["value_loss"] = self.value.fit(x, returns)
         info["reward_mean"] = rewards.mean().item()
         return info
+
+    def _remember(self, failed: Trajectory) -> None:
+        """Store a failure in β_F: all of it, as in the paper, or the window before its end."""
+        assert self.failures is not None
+        assert self.config.failures is not None
+        pairs, window = self._pairs(failed), self.config.failures.window
+        self.failures.add(pairs if window is None else pairs[-window:])
 
     def _pairs(self, trajectory: Trajectory) -> Tensor:
         """A trajectory's state-action pairs, raw observations and unit actions: (T, obs_dim + action_dim)."""

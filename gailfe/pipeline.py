@@ -10,7 +10,7 @@ from pathlib import Path
 from filelock import FileLock, Timeout
 from omegaconf import OmegaConf
 
-from expert.annotators import make_annotator
+from expert.annotators import Reference, make_annotator
 from expert.collect import demonstrations_recipe, make_demonstrations
 from expert.demonstrations import load_demonstrations
 from expert.train import EVALUATION, make_expert
@@ -34,7 +34,8 @@ def run(config: Config, folder: Path) -> None:
         RunIsBusy: if another process is training in `folder`.
     """
     check_tracking(config)
-    make_annotator(config.annotator)  # an unknown function is refused now, not after the expert's training
+    # An annotator that can't be called is refused now, not after the expert's training.
+    make_annotator(config.annotator, reference=None)
     folder.mkdir(parents=True, exist_ok=True)
     try:
         with FileLock(folder / ".lock", timeout=0):
@@ -54,5 +55,6 @@ def _run(config: Config, folder: Path) -> None:
     OmegaConf.save(OmegaConf.create(asdict(config)), folder / "config.yaml")
     shutil.copyfile(expert_folder / EVALUATION, folder / "expert.json")
     expert, failed = load_demonstrations(demonstrations_folder)
-    train(config, folder, expert, failed, make_annotator(config.annotator), recipe)
+    annotator = make_annotator(config.annotator, Reference.of(expert))
+    train(config, folder, expert, failed, annotator, recipe)
     log.info("%s: done", folder)

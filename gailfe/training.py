@@ -14,12 +14,12 @@ from gailfe.checkpoint import load_checkpoint, save_checkpoint
 from gailfe.config import Config, ConfigError
 from gailfe.envs import VectorEnv
 from gailfe.evaluation import Evaluator
-from gailfe.imitation import Annotator, Imitator
+from gailfe.imitation import Imitator
 from gailfe.policy_file import save_policy
 from gailfe.progress import Progress
 from gailfe.store import artifact_key
 from gailfe.tracking import MetricsFile, start_wandb
-from gailfe.trajectory import Trajectory
+from gailfe.trajectory import Annotator, Trajectory
 
 log = logging.getLogger(__name__)
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 
 import numpy as np
@@ -45,3 +46,6 @@ class Trajectory:
     def total_reward(self) -> float:
         """The episode's return, undiscounted."""
         return float(self.rewards.sum())
+
+
+Annotator = Callable[[Trajectory], bool]  # says of a finished trajectory whether it failed

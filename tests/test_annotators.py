@@ -6,10 +6,9 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from omegaconf import OmegaConf
 
-from expert.annotators import low_return, make_annotator, no_progress, terminated, upside_down
-from gailfe.config import AnnotatorConfig
+from expert.annotators import Reference, low_return, make_annotator, no_progress, terminated, upside_down
+from gailfe.config import AnnotatorConfig, ConfigError
 from gailfe.trajectory import Trajectory
 
 UPRIGHT, FLAT = 0.0, 2.0  # a pitch on either side of the default limit, π/2
@@ -68,18 +67,44 @@ def test_upside_down_takes_its_limit_from_the_arguments() -> None:
     assert not upside_down(pitch, torso_angle=1, max_angle=1.0, max_steps=4)  # at the limit: still upright
 
 
-def test_no_progress_compares_the_mean_velocity_after_each_step() -> None:
+def test_no_progress_compares_the_mean_velocity_with_a_fraction_of_the_reference() -> None:
     walked = trajectory([-100.0, 0.4, 0.6])  # the first row is where the episode began, and no step's doing
-    assert not no_progress(walked, forward_velocity=1, min_speed=0.49)
-    assert not no_progress(walked, forward_velocity=1, min_speed=0.5)  # at the threshold: enough
-    assert no_progress(walked, forward_velocity=1, min_speed=0.51)
-    assert no_progress(trajectory([5.0, -1.0, -1.0]), forward_velocity=1, min_speed=0.0)
+    fast = Reference.of([trajectory([-100.0, 1.0, 3.0]), trajectory([0.0, 2.0])])
+    assert fast.observation_mean[1] == 2.0
+    assert not no_progress(walked, fast, forward_velocity=1, fraction=0.25)  # at the threshold: enough
+    assert no_progress(walked, fast, forward_velocity=1, fraction=0.26)
 
 
-def test_low_return_compares_the_undiscounted_return() -> None:
-    episode = trajectory([0.0] * 4, rewards=[1.0, 2.0, -0.5])
-    assert not low_return(episode, min_return=2.5)  # at the threshold: enough
-    assert low_return(episode, min_return=2.6)
+@pytest.mark.parametrize(("expert", "threshold"), [(10.0, 5.0), (-10.0, -15.0), (0.0, 0.0)])
+def test_low_return_compares_with_a_fraction_of_the_experts_also_below_zero(
+    expert: float, threshold: float
+) -> None:
+    reference = Reference.of([trajectory([0.0, 0.0, 0.0], rewards=[expert, 0.0])])
+    reached, missed = (trajectory([0.0, 0.0], rewards=[threshold - miss]) for miss in (0.0, 0.1))
+    assert not low_return(reached, reference, fraction=0.5)
+    assert low_return(missed, reference, fraction=0.5)
+
+
+def test_any_of_fails_what_one_of_its_annotators_fails() -> None:
+    arguments = {
+        "fell": {"function": "expert.annotators.terminated"},
+        "slow": {
+            "function": "expert.annotators.no_progress",
+            "arguments": {"forward_velocity": 1, "fraction": 0.5},
+        },
+    }
+    config = AnnotatorConfig(name="any_of", function="expert.annotators.any_of", arguments=arguments)
+    annotator = make_annotator(config, Reference.of([trajectory([0.0, 2.0])]))
+    assert not annotator(trajectory([0.0, 1.0]))
+    assert annotator(trajectory([0.0, 1.0], ended="terminated"))
+    assert annotator(trajectory([0.0, 0.9]))
+
+
+def test_wrong_annotator_inside_any_of_is_named_by_its_key() -> None:
+    arguments = {"slow": {"function": "expert.annotators.no_progress", "arguments": {"speed": 1}}}
+    config = AnnotatorConfig(name="any_of", function="expert.annotators.any_of", arguments=arguments)
+    with pytest.raises(ConfigError, match=r"annotator\.arguments\.slow\.arguments"):
+        make_annotator(config, reference=None)
 
 
 def test_a_users_function_is_found_by_its_import_path(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -89,26 +114,9 @@ def test_a_users_function_is_found_by_its_import_path(tmp_path: Path, monkeypatc
     )
     monkeypatch.syspath_prepend(tmp_path)
     path = "my_failures.longer_than"
-    annotator = make_annotator(AnnotatorConfig(name="mine", function=path, arguments={"steps": 3}))
-    lenient = make_annotator(AnnotatorConfig(name="mine", function=path, arguments={"steps": 3, "strict": False}))
+    annotator = make_annotator(AnnotatorConfig(name="mine", function=path, arguments={"steps": 3}), None)
+    lenient = make_annotator(
+        AnnotatorConfig(name="mine", function=path, arguments={"steps": 3, "strict": False}), None
+    )
     three, four = trajectory([0.0] * 4), trajectory([0.0] * 5)
     assert [annotator(three), annotator(four), lenient(three)] == [False, True, True]
-
-
-def test_arguments_may_hold_lists_and_interpolations_that_are_plain_values_when_they_arrive() -> None:
-    arguments = OmegaConf.create({"bounds": [1, 2], "torso": {"limit": 3}, "copy": "${torso.limit}"})
-    config = AnnotatorConfig(name="mine", function="test_annotators.remember", arguments=dict(arguments))
-    assert make_annotator(config)(trajectory([0.0, 0.0]))
-    (received,) = RECEIVED
-    assert received == {"bounds": [1, 2], "torso": {"limit": 3}, "copy": 3}
-    assert type(received["bounds"]) is list
-    assert type(received["torso"]) is dict
-
-
-RECEIVED: list[dict[str, object]] = []
-
-
-def remember(trajectory: Trajectory, **arguments: object) -> bool:
-    """An annotator that keeps what it was given."""
-    RECEIVED.append(arguments)
-    return True

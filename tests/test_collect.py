@@ -54,10 +54,14 @@ def mean_actions(episode: Trajectory) -> np.ndarray:
     return policy.to_env(policy.mean(policy.normalizer(torch.from_numpy(episode.observations[:-1])))).numpy()
 
 
+def below(trajectory: Trajectory, min_return: float) -> bool:
+    return trajectory.total_reward < min_return
+
+
 def make_config(min_return: float = -np.inf, **settings: int | bool) -> Config:
     """Failed is what stays below `min_return`."""
     arguments = {"min_return": float(min_return)}
-    annotator = AnnotatorConfig("low_return", "expert.annotators.low_return", arguments)
+    annotator = AnnotatorConfig("below", "test_collect.below", arguments)
     demonstrations = CollectConfig(name="collect", **{"num_trajectories": 8, **settings})  # type: ignore[arg-type]
     return Config(env=ENV, expert=PPOConfig(name="ppo"), annotator=annotator, demonstrations=demonstrations)
 
@@ -95,7 +99,12 @@ def test_an_expert_that_fails_too_often_ends_with_what_to_change(expert: Path) -
     with pytest.raises(NotEnoughDemonstrations) as caught:
         collect(config, expert)
     message = str(caught.value)
-    for words in ("demonstrations.max_attempts=5", "demonstrations.num_trajectories=2", "low_return", "only 0"):
+    for words in (
+        "demonstrations.max_attempts=5",
+        "demonstrations.num_trajectories=2",
+        "annotator=below",
+        "only 0",
+    ):
         assert words in message
 
 
@@ -177,7 +186,7 @@ def test_the_artefact_holds_both_datasets_the_summary_and_says_when_nothing_fail
         other = make_demonstrations(make_config(threshold, num_trajectories=3), store, expert)
     assert other != folder
     assert "β_F will begin empty" not in caplog.text
-    assert f"split off {len(load_demonstrations(other).failed)} failed by low_return" in caplog.text
+    assert f"split off {len(load_demonstrations(other).failed)} failed by below" in caplog.text
 
 
 def test_collecting_that_was_interrupted_begins_anew(expert: Path, tmp_path: Path) -> None:

@@ -38,7 +38,7 @@ RULES = [pytest.param(key, words, id=key) for keys, _, words in RANGES for key i
 
 # Numbers of the schema that may be anything, or that arrive at a key of expert.* which is checked.
 FREE = {
-    *("env.torso_angle", "env.forward_velocity", "env.min_return", "expert.log_std_init"),
+    *("env.torso_angle", "env.forward_velocity", "expert.log_std_init"),
     *("env.ppo.gamma", "env.ppo.gae_lambda", "env.ppo.log_std_init", "algo.policy.log_std_init"),
 }
 
@@ -127,7 +127,7 @@ def test_a_positive_z_f_is_refused() -> None:
         (["algo.num_envs=7"], ["algo.num_envs=7", "algo.steps_per_iteration=1024", "divide"]),
         (["expert.num_envs=3"], ["expert.num_envs=3", "expert.steps_per_iteration=2048", "divide"]),
         (["env=halfcheetah", "annotator=terminated"], ["annotator=terminated", "env.terminates", "halfcheetah"]),
-        (["env=hopper", "annotator=low_return"], ["annotator=low_return", "env.min_return", "hopper"]),
+        (["env=ant", "annotator=any_of"], ["annotator=any_of", "env.torso_angle", "ant"]),
         (["env=pendulum", "annotator=upside_down"], ["annotator=upside_down", "env.torso_angle", "pendulum"]),
         (["env.name=a/b"], ["env.name=a/b", "folder"]),
         (["algo.name=.."], ["algo.name=..", "folder"]),
@@ -155,9 +155,9 @@ def test_what_names_no_experiment_is_refused_and_the_message_says_why(
 
 
 def test_what_an_environment_lacks_may_be_supplied_and_its_annotator_replaced() -> None:
-    config = compose("env=hopper", "annotator=low_return", "env.min_return=100")
-    assert config.annotator.function == "expert.annotators.low_return"
-    assert config.annotator.arguments == {"min_return": 100}
+    config = compose("env=ant", "annotator=upside_down", "env.torso_angle=3")
+    assert config.annotator.function == "expert.annotators.upside_down"
+    assert config.annotator.arguments["torso_angle"] == 3
     assert compose("env=halfcheetah").annotator.name == "upside_down"  # the one that fits the task
     assert compose("env=walker2d", "annotator=upside_down").annotator.name == "upside_down"
 

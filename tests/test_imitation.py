@@ -242,3 +242,18 @@ def test_episode_metrics_are_means_over_the_episodes_that_ended() -> None:
     assert metrics["return_mean"] == pytest.approx(np.mean(returns))
     assert metrics["return_std"] == pytest.approx(np.std(returns))
     assert episode_metrics([]) == {"episodes": 0}
+
+
+@pytest.mark.parametrize(("window", "kept"), [(None, 30), (5, 5), (100, 30)])
+def test_the_window_keeps_only_the_steps_before_the_end(window: int | None, kept: int) -> None:
+    config = gailfe_config()
+    assert config.failures is not None
+    config.failures.window = window
+    long = next(trajectory for trajectory in EXPERT if len(trajectory) >= 30)
+    failed = Trajectory(long.observations[:31], long.actions[:30], long.rewards[:30], True, False)
+    imitator = make_imitator(config, failed=[failed])
+    assert imitator.failures is not None
+    stored = imitator.failures.pairs()
+    assert len(stored) == kept
+    last = torch.as_tensor(failed.observations[-2]).float()
+    torch.testing.assert_close(stored[-1, : len(last)], last)
