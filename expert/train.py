@@ -16,22 +16,25 @@ from omegaconf import DictConfig
 from expert.ppo import PPO
 from gailfe.checkpoint import load_checkpoint, save_checkpoint
 from gailfe.checks import prepare
-from gailfe.config import Config, EnvConfig
+from gailfe.config import Config, ConfigError, EnvConfig
 from gailfe.envs import VectorEnv
 from gailfe.evaluation import Evaluator
-from gailfe.policy_file import load_policy, save_policy
+from gailfe.policy_file import WEIGHTS, load_policy, save_policy
 from gailfe.progress import Progress
 from gailfe.rollout import Collector
-from gailfe.store import Store
+from gailfe.store import MANIFEST, ArtifactError, Store, verify
 from gailfe.sweep import report_errors
 
 log = logging.getLogger(__name__)
 
 EVALUATION = "evaluation.json"
+PRETRAINED = Path(__file__).parent / "pretrained"  # made by expert/publish.py
 
 
 def make_expert(config: Config, store: Store) -> Path:
-    """The folder of the configured expert, trained if the store lacks it."""
+    """The folder of the configured expert; a PPO expert is trained if the store lacks it."""
+    if config.expert.name == "pretrained":
+        return pretrained_folder(config)
     return store.get(
         "experts", config.env.name, expert_recipe(config), lambda folder: train_expert(config, folder)
     )
@@ -39,7 +42,29 @@ def make_expert(config: Config, store: Store) -> Path:
 
 def expert_recipe(config: Config) -> dict[str, Any]:
     """Everything that decides what the expert is."""
-    return {"version": 1, "env": env_recipe(config.env), "expert": asdict(config.expert)}
+    if config.expert.name == "pretrained":
+        made_from = {"weights": verify(pretrained_folder(config))["files"][WEIGHTS]}
+    else:
+        made_from = asdict(config.expert)
+    return {"version": 1, "env": env_recipe(config.env), "expert": made_from}
+
+
+def pretrained_folder(config: Config) -> Path:
+    """Where a trained expert lies.
+
+    Raises:
+        ConfigError: if there is none, or its files are not what its manifest says.
+    """
+    folder = Path(config.expert.folder or PRETRAINED / config.env.name)
+    try:
+        verify(folder)
+    except ArtifactError as error:
+        known = ", ".join(sorted(path.parent.name for path in PRETRAINED.glob(f"*/{MANIFEST}")))
+        raise ConfigError(
+            f"expert=pretrained expert.folder={config.expert.folder}: no expert for env={config.env.name} "
+            f"({error}); the package has some for {known}, and expert.folder takes another expert's folder"
+        ) from error
+    return folder
 
 
 def env_recipe(env: EnvConfig) -> dict[str, Any]:

@@ -67,8 +67,8 @@ def check(config: Config) -> None:
                 raise ConfigError(f"{key}={value} must be {words}")
     _check_divides(config, "algo.num_envs", "algo.steps_per_iteration")
     _check_divides(config, "expert.num_envs", "expert.steps_per_iteration")
-    steps, size = config.expert.steps_per_iteration, config.expert.minibatch_size
-    if steps % size == 1:
+    steps, size = _select(config, "expert.steps_per_iteration"), _select(config, "expert.minibatch_size")
+    if size is not None and steps % size == 1:
         raise ConfigError(
             f"expert.minibatch_size={size} leaves a minibatch of one step of expert.steps_per_iteration={steps}, "
             "whose advantage can't be standardised; choose a divisor"
@@ -112,15 +112,15 @@ def _unknown_keys(node: Any, prefix: str = "") -> Iterator[str]:
 
 def _check_divides(config: Config, small: str, large: str) -> None:
     envs, steps = _select(config, small), _select(config, large)
-    if steps % envs:
+    if envs is not None and steps % envs:
         raise ConfigError(f"{small}={envs} must divide {large}={steps}")
 
 
 def _select(config: Config, key: str) -> Any:
-    """The value at a dotted key; None where a part of the path is None."""
+    """The value at a dotted key; None where the chosen options don't have it."""
     value: Any = config
     for part in key.split("."):
-        value = None if value is None else getattr(value, part)
+        value = getattr(value, part, None)
     return value
 
 

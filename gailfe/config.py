@@ -69,6 +69,13 @@ class PPOConfig:
 
 
 @dataclass
+class PretrainedConfig:
+    name: str = MISSING
+    folder: str | None = None  # null: the one that comes with the package for this environment
+    eval_episodes: int = 10
+
+
+@dataclass
 class CollectConfig:
     name: str = MISSING
     seed: int = 0
@@ -177,7 +184,7 @@ class Config:
     checkpoint_every: int = 50  # iterations
     episodes: int = 20  # of `python -m expert.evaluate`
     env: EnvConfig = field(default_factory=EnvConfig)
-    expert: PPOConfig = field(default_factory=PPOConfig)
+    expert: Any = MISSING  # PPOConfig or PretrainedConfig, as the group's file says
     demonstrations: CollectConfig = field(default_factory=CollectConfig)
     annotator: AnnotatorConfig = field(default_factory=AnnotatorConfig)
     algo: AlgoConfig = field(default_factory=AlgoConfig)
@@ -187,4 +194,6 @@ class Config:
 
 
 ConfigStore.instance().store(name="schema", node=Config)
+ConfigStore.instance().store(group="expert", name="_ppo", node=PPOConfig)
+ConfigStore.instance().store(group="expert", name="_pretrained", node=PretrainedConfig)
 register_resolvers()

@@ -63,7 +63,7 @@ class Store:
                     for stale in partial.glob(MANIFEST + "*"):  # of a maker that died at the very end
                         stale.unlink()
                     make(partial)
-                    _write_manifest(partial, key, recipe)
+                    write_manifest(partial, key, recipe)
                 partial.rename(folder)
                 log.info("%s: made %s", kind, folder)
             else:
@@ -98,7 +98,8 @@ def verify(folder: Path) -> dict[str, Any]:
     return manifest
 
 
-def _write_manifest(folder: Path, key: str, recipe: dict[str, Any]) -> None:
+def write_manifest(folder: Path, key: str, recipe: dict[str, Any]) -> None:
+    """Write the checksums of all files in `folder`, and what they were made from, into it."""
     files = sorted(path for path in folder.rglob("*") if path.is_file())
     manifest = {
         "key": key,

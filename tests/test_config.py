@@ -15,7 +15,7 @@ from hydra.errors import HydraException
 from omegaconf import OmegaConf
 
 from gailfe.checks import RANGES, check, parse, prepare
-from gailfe.config import Config, ConfigError
+from gailfe.config import Config, ConfigError, PPOConfig, PretrainedConfig
 from gailfe.folders import job_subfolder
 from gailfe.pipeline import run
 from gailfe.sweep import SweepReport
@@ -111,7 +111,7 @@ def numbers(schema: Any, prefix: str = "") -> Iterator[str]:
 
 
 def test_every_number_has_a_range_or_is_known_to_need_none() -> None:
-    keys = set(numbers(Config))
+    keys = {*numbers(Config), *numbers(PPOConfig, "expert."), *numbers(PretrainedConfig, "expert.")}
     assert {"seed", "expert.target_kl", "algo.failures.z_f", "algo.value.hidden_sizes"} <= keys
     assert keys - {key for names, _, _ in RANGES for key in names.split()} == FREE
 

@@ -1,0 +1,91 @@
+"""`python -m expert.publish env=hopper episodes=100` puts an expert into the package, for `expert=pretrained`.
+
+Beside the weights goes a card that says where they come from and what they are worth.
+"""
+
+from __future__ import annotations
+
+import json
+import platform
+import shutil
+from importlib.metadata import version
+from pathlib import Path
+
+import hydra
+from omegaconf import DictConfig, OmegaConf
+
+from expert.train import EVALUATION, PRETRAINED, make_expert
+from gailfe.checks import prepare
+from gailfe.config import Config, ConfigError
+from gailfe.envs import VectorEnv
+from gailfe.evaluation import Evaluation, Evaluator
+from gailfe.policy_file import load_policy
+from gailfe.store import MANIFEST, Store, verify, write_manifest
+from gailfe.sweep import report_errors
+
+SEED = 1000  # of initial states that no training with a smaller seed has seen
+
+CARD = """\
+# A PPO expert for {id}
+
+| episodes | return, mean ± std | worst | best | length, mean |
+| --- | --- | --- | --- | --- |
+| {episodes} | {mean:.0f} ± {std:.0f} | {worst:.0f} | {best:.0f} | {length:.0f} |
+
+Its mean action, in fresh episodes (seed {seed}). The best evaluated checkpoint of a training that is in curve.csv:
+
+    python -m expert.train env={env}
+    python -m expert.publish env={env} episodes={episodes}
+
+with {versions}, and this configuration:
+
+```yaml
+{config}```
+"""
+
+
+def publish(config: Config, source: Path, folder: Path) -> None:
+    """Copy the expert in `source` to `folder`, evaluate it over `config.episodes` episodes, write its card."""
+    env = VectorEnv(config.env, 1, config.seed)
+    policy = load_policy(source, env.observation_dim, env.action_space)
+    evaluation = Evaluator(config.env, config.episodes, SEED)(policy)
+    manifest = verify(source)
+    shutil.rmtree(folder, ignore_errors=True)
+    shutil.copytree(source, folder, ignore=shutil.ignore_patterns(MANIFEST))
+    record = {"episodes": config.episodes, **evaluation.metrics}
+    (folder / EVALUATION).write_text(json.dumps(record, indent=2) + "\n")
+    (folder / "README.md").write_text(card(config, evaluation, manifest["recipe"]["expert"]))
+    write_manifest(folder, manifest["key"], manifest["recipe"])
+
+
+def card(config: Config, evaluation: Evaluation, expert_config: dict[str, object]) -> str:
+    """What somebody who uses the expert wants to know of it."""
+    packages = ("torch", "gymnasium", "mujoco", "numpy")
+    return CARD.format(
+        id=config.env.id,
+        env=config.env.name,
+        episodes=config.episodes,
+        mean=evaluation.returns.mean(),
+        std=evaluation.returns.std(),
+        worst=evaluation.returns.min(),
+        best=evaluation.returns.max(),
+        length=evaluation.lengths.mean(),
+        seed=SEED,
+        versions=", ".join([f"Python {platform.python_version()}", *(f"{p} {version(p)}" for p in packages)]),
+        config=OmegaConf.to_yaml(OmegaConf.create(expert_config)),
+    )
+
+
+@hydra.main(config_path="pkg://conf", config_name="config", version_base="1.3")
+def main(cfg: DictConfig) -> None:
+    with report_errors():
+        config = prepare(cfg)
+        if config.expert.name != "ppo":
+            raise ConfigError(f"expert={config.expert.name}: only an expert trained here (ppo) can be published")
+        folder = PRETRAINED / config.env.name
+        publish(config, make_expert(config, Store(Path(config.paths.artifacts))), folder)
+        print(folder)
+
+
+if __name__ == "__main__":
+    main()

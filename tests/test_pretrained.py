@@ -1,0 +1,61 @@
+"""Experts that come with the package, and the command that puts them there."""
+
+from __future__ import annotations
+
+import json
+import shutil
+from pathlib import Path
+
+import hydra
+import pytest
+
+from expert.publish import publish
+from expert.train import EVALUATION, PRETRAINED, expert_recipe, make_expert
+from gailfe.checks import parse
+from gailfe.config import Config, ConfigError
+from gailfe.store import MANIFEST, Store, verify
+
+ENVS = sorted(path.parent.name for path in PRETRAINED.glob(f"*/{MANIFEST}"))
+
+
+def compose(*overrides: str) -> Config:
+    with hydra.initialize_config_module("conf", version_base="1.3"):
+        return parse(hydra.compose("config", ["expert=pretrained", *overrides]))
+
+
+@pytest.mark.parametrize("env", ENVS)
+def test_expert_of_the_package_is_what_its_card_says(env: str, tmp_path: Path) -> None:
+    folder = make_expert(compose(f"env={env}"), Store(tmp_path))
+    manifest = verify(folder)
+    weights = folder / "policy.safetensors"
+    assert weights.stat().st_size < 1_000_000
+    evaluation = json.loads((folder / EVALUATION).read_text())
+    assert evaluation["episodes"] >= 100
+    assert (
+        f"| {evaluation['episodes']} | {evaluation['eval_return_mean']:.0f} " in (folder / "README.md").read_text()
+    )
+    assert manifest["recipe"]["env"]["id"] == compose(f"env={env}").env.id
+
+
+def test_expert_that_does_not_exist_is_refused_with_those_that_do() -> None:
+    with pytest.raises(ConfigError, match=rf"env=pendulum .*{ENVS[0]}"):
+        expert_recipe(compose("env=pendulum"))
+
+
+def test_changed_weights_are_refused(tmp_path: Path) -> None:
+    folder = tmp_path / "mine"
+    shutil.copytree(PRETRAINED / ENVS[0], folder)
+    config = compose(f"env={ENVS[0]}", f"expert.folder={folder}")
+    expert_recipe(config)
+    (folder / "policy.safetensors").write_bytes(b"something else")
+    with pytest.raises(ConfigError, match=r"policy\.safetensors"):
+        expert_recipe(config)
+
+
+def test_publishing_evaluates_anew_and_leaves_a_whole_artefact(tmp_path: Path) -> None:
+    config = compose(f"env={ENVS[0]}", "episodes=2", "env.max_episode_steps=20")
+    config.expert.seed = 0  # as an expert that was trained here has
+    publish(config, PRETRAINED / ENVS[0], tmp_path / "published")
+    verify(tmp_path / "published")
+    assert json.loads((tmp_path / "published" / EVALUATION).read_text())["episodes"] == 2
+    assert "| 2 |" in (tmp_path / "published" / "README.md").read_text()
