@@ -78,6 +78,11 @@ def episode_limit(config: EnvConfig) -> int:
     return limit
 
 
+def env_seeds(seed: int, num_envs: int) -> list[int]:
+    """The seeds that `VectorEnv` gives its environments, the i-th independent of how many there are."""
+    return [int(s.generate_state(1)[0]) for s in np.random.SeedSequence(seed).spawn(num_envs)]
+
+
 class VectorEnv:
     """`num_envs` copies of an environment with same-step autoreset.
 
@@ -90,7 +95,7 @@ class VectorEnv:
     def __init__(self, config: EnvConfig, num_envs: int, seed: int) -> None:
         self.num_envs = num_envs
         self._envs = [make_env(config) for _ in range(num_envs)]
-        self._seeds = [int(s.generate_state(1)[0]) for s in np.random.SeedSequence(seed).spawn(num_envs)]
+        self._seeds = env_seeds(seed, num_envs)
         self._limit = episode_limit(config)
         self._elapsed = np.zeros(num_envs, dtype=np.int64)
         self.observation_space = box(self._envs[0].observation_space)

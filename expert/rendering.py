@@ -1,0 +1,114 @@
+"""Frames of an environment, also on a machine without a display."""
+
+from __future__ import annotations
+
+import functools
+import logging
+import os
+import subprocess
+import sys
+
+import gymnasium
+import mujoco
+import numpy as np
+from gymnasium.envs.mujoco import MujocoEnv
+
+from gailfe.config import ConfigError, EnvConfig
+from gailfe.envs import make_env
+
+FLOOR = 25  # times the size: from 40 m to a kilometre
+
+PROBE = """
+import mujoco
+context = mujoco.GLContext(8, 8)
+context.make_current()
+mujoco.MjrContext(mujoco.MjModel.from_xml_string("<mujoco/>"), mujoco.mjtFontScale.mjFONTSCALE_100)
+"""
+
+
+class CannotRender(ConfigError):
+    """Something that a video needs is missing: what, and how to get it."""
+
+
+def make_render_env(config: EnvConfig) -> gymnasium.Env:
+    """`make_env`, ready for `render`.
+
+    Close those that have rendered together, at the end: a MuJoCo renderer that is freed takes the buffers of
+    whichever has its turn with it.
+
+    Raises:
+        CannotRender: if no frame comes out of it, or its frames would need OpenGL and there is none.
+        ConfigError: if the environment can't be made.
+    """
+    env = make_env(config, render_mode="rgb_array")
+    if isinstance(env.unwrapped, MujocoEnv):
+        choose_gl()
+        if not {"camera_id", "camera_name"} & config.kwargs.keys():
+            follow(env.unwrapped)
+        return env
+    try:
+        env.reset(seed=0)
+        frame = env.render()
+    except Exception as error:  # a package of its own is missing, most often
+        raise CannotRender(f"env.id={config.id} can't be rendered: {error}") from error
+    if not isinstance(frame, np.ndarray) or frame.ndim != 3:
+        raise CannotRender(f"env.id={config.id} can't be rendered: it has no render_mode rgb_array")
+    return env
+
+
+def render(env: gymnasium.Env) -> np.ndarray:
+    """The current frame, (height, width, 3) uint8; several environments may take turns."""
+    if isinstance(env.unwrapped, MujocoEnv) and env.unwrapped.mujoco_renderer.viewer is not None:
+        env.unwrapped.mujoco_renderer.viewer.make_context_current()  # Gymnasium doesn't, for one viewer each
+    return np.asarray(env.render())
+
+
+def choose_gl() -> None:
+    """Set MUJOCO_GL to the first that works here: what it is set to, else a display's, EGL, OSMesa.
+
+    Gymnasium reads it at the first frame. Each is tried in a process of its own: a failure can't be taken back.
+
+    Raises:
+        CannotRender: if none works.
+    """
+    if sys.platform != "linux":
+        return  # the system's own
+    chosen = os.environ.get("MUJOCO_GL")
+    display = ["glfw"] if os.environ.get("DISPLAY") or os.environ.get("WAYLAND_DISPLAY") else []
+    candidates = [chosen] if chosen else [*display, "egl", "osmesa"]
+    logging.getLogger("OpenGL").setLevel(logging.WARNING)  # it announces an accelerator that isn't needed
+    for name in candidates:
+        if _works(name):
+            os.environ["MUJOCO_GL"] = name
+            return
+    raise CannotRender(
+        f"MuJoCo finds no OpenGL to render with (tried MUJOCO_GL={' and '.join(candidates)}); without a display, "
+        "install Debian's libegl1 and libgl1 (for MUJOCO_GL=egl) or libosmesa6 (for MUJOCO_GL=osmesa)"
+    )
+
+
+def follow(env: MujocoEnv) -> None:
+    """Let the camera that follows the robot film it, on a floor that it can't outrun.
+
+    Gymnasium's default one stays where the episode begins. To the physics every plane is infinite.
+    """
+    camera = mujoco.mj_name2id(env.model, mujoco.mjtObj.mjOBJ_CAMERA, "track")
+    if camera >= 0:
+        env.mujoco_renderer.camera_id = camera
+    planes = env.model.geom_type == mujoco.mjtGeom.mjGEOM_PLANE
+    materials = np.unique(env.model.geom_matid[planes])
+    env.model.geom_size[planes, :2] *= FLOOR
+    env.model.mat_texrepeat[materials[materials >= 0]] *= FLOOR  # squares as large as before
+
+
+@functools.cache
+def _works(name: str) -> bool:
+    """Whether MuJoCo gets an OpenGL context with MUJOCO_GL=`name`, one that Gymnasium knows, too."""
+    if name not in ("glfw", "egl", "osmesa"):
+        return False
+    probe = [sys.executable, "-c", PROBE]
+    try:
+        done = subprocess.run(probe, env={**os.environ, "MUJOCO_GL": name}, capture_output=True, timeout=60)
+    except subprocess.TimeoutExpired:
+        return False
+    return done.returncode == 0

@@ -1,0 +1,136 @@
+"""`python -m expert.watch env=hopper` films an expert and a failed episode side by side.
+
+The episodes are the demonstrations' own: of either kind the one of median return, replayed from its initial state
+with its stored actions, and checked against its stored observations and rewards, step by step.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import logging
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+
+import gymnasium
+import hydra
+import numpy as np
+from omegaconf import DictConfig
+
+from expert.collect import make_demonstrations
+from expert.demonstrations import Demonstrations, load_demonstrations
+from expert.rendering import CannotRender, make_render_env, render
+from expert.train import make_expert
+from expert.video import captioned, encoder, side_by_side, write_video
+from gailfe.checks import prepare
+from gailfe.config import Config
+from gailfe.envs import env_seeds
+from gailfe.store import Store
+from gailfe.sweep import report_errors
+from gailfe.trajectory import Trajectory
+
+log = logging.getLogger(__name__)
+
+FPS = 30  # about; a whole number of steps passes from frame to frame
+MAX_SECONDS = 20  # longer episodes are shown faster
+
+
+def watch(config: Config, demonstrations: Demonstrations, path: Path) -> None:
+    """Write the video; without a failed episode, of the expert alone.
+
+    Raises:
+        CannotRender: if the encoder or OpenGL is missing, or an episode can't be replayed exactly.
+    """
+    shown = {"expert": representative(demonstrations.expert)}
+    if demonstrations.failed:
+        shown[f"failed by {config.annotator.name}"] = representative(demonstrations.failed)
+    else:
+        log.info("no episode failed by annotator=%s: the video shows the expert alone", config.annotator.name)
+    (seed,) = env_seeds(config.demonstrations.seed, 1)
+    with contextlib.ExitStack() as stack:
+        envs = [stack.enter_context(contextlib.closing(make_render_env(config.env))) for _ in shown]
+        stride, fps, speed = pace(max(map(len, shown.values())), float(envs[0].metadata.get("render_fps", FPS)))
+        sources = []
+        for env, (title, trajectory) in zip(envs, shown.items(), strict=True):
+            detail = f"return {trajectory.total_reward:,.0f}, {len(trajectory)} steps"
+            log.info("%s: the episode of median return, %s", title, detail)
+            rewind(env, trajectory, seed, config.demonstrations.max_attempts)
+            frames = replay(env, trajectory, stride)
+            sources.append(captioned(frames, title, detail + (f", {speed:.1f}x speed" if speed > 1 else "")))
+        write_video(path, side_by_side(*sources), fps)
+
+
+def representative(trajectories: Sequence[Trajectory]) -> Trajectory:
+    """The one of median return (of an even number, the lower of the middle two)."""
+    return sorted(trajectories, key=lambda t: t.total_reward)[(len(trajectories) - 1) // 2]
+
+
+def pace(steps: int, render_fps: float) -> tuple[int, float, float]:
+    """How to show an episode of so many steps in at most MAX_SECONDS.
+
+    Returns:
+        Steps from frame to frame, frames a second, and how much faster than real time that is.
+    """
+    speed = max(1.0, steps / render_fps / MAX_SECONDS)
+    stride = max(1, round(render_fps * speed / FPS))
+    return stride, render_fps * speed / stride, speed
+
+
+def rewind(env: gymnasium.Env, trajectory: Trajectory, seed: int, max_resets: int) -> None:
+    """Reset `env` until it stands where `trajectory` began.
+
+    Resets are all that draws from the environment's random numbers, so it gets by without the steps between.
+
+    Raises:
+        CannotRender: if it never does.
+    """
+    for attempt in range(max_resets):
+        observation, _ = env.reset(seed=seed) if attempt == 0 else env.reset()
+        if np.array_equal(observation, trajectory.observations[0]):
+            return
+    raise CannotRender(
+        f"none of the first {max_resets} episodes of {_id(env)} begins as the demonstration does: its steps draw "
+        "random numbers, or it has changed since"
+    )
+
+
+def replay(env: gymnasium.Env, trajectory: Trajectory, stride: int = 1) -> Iterator[np.ndarray]:
+    """The frames of an episode: its first, every `stride`-th, its last.
+
+    Args:
+        env: standing where `trajectory` began.
+
+    Raises:
+        CannotRender: at a step whose observation or reward is not the stored one, to the last bit.
+    """
+    yield render(env)
+    for step, action in enumerate(trajectory.actions, start=1):
+        observation, reward, *_ = env.step(action)
+        same = np.array_equal(observation, trajectory.observations[step])
+        if not same or reward != trajectory.rewards[step - 1]:
+            raise CannotRender(
+                f"step {step} of the demonstration can't be replayed exactly: {_id(env)} is not deterministic, or "
+                "it has changed since"
+            )
+        if step % stride == 0 or step == len(trajectory):
+            yield render(env)
+
+
+def _id(env: gymnasium.Env) -> str:
+    return env.spec.id if env.spec else str(env)
+
+
+@hydra.main(config_path="pkg://conf", config_name="config", version_base="1.3")
+def main(cfg: DictConfig) -> None:
+    with report_errors():
+        config = prepare(cfg)
+        encoder()  # before an expert is trained for nothing
+        make_render_env(config.env).close()
+        store = Store(Path(config.paths.artifacts))
+        folder = make_demonstrations(config, store, make_expert(config, store))
+        path = Path(config.paths.artifacts, "videos", f"{config.env.name}.mp4")
+        watch(config, load_demonstrations(folder), path)
+        print(path)
+
+
+if __name__ == "__main__":
+    main()
