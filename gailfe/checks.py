@@ -23,6 +23,9 @@ def parse(cfg: DictConfig) -> Config:
     Raises:
         ConfigError: naming the key, the value and what is valid.
     """
+    missing = sorted(OmegaConf.missing_keys(cfg))
+    if missing:
+        raise ConfigError(f"{', '.join(missing)} must be given, as key=value or in a file of the configuration")
     try:
         config = OmegaConf.to_object(cfg)
     except OmegaConfBaseException as error:
@@ -75,6 +78,7 @@ def check(config: Config) -> None:
         )
     _check_order(config, "algo.failures.lambda_init", "algo.failures.lambda_max")
     _check_order(config, "demonstrations.num_trajectories", "demonstrations.max_attempts")
+    _check_demonstrations(config)
     for need in config.annotator.needs:
         if _select(config, need) in (None, False):
             raise ConfigError(
@@ -85,6 +89,19 @@ def check(config: Config) -> None:
         value = _select(config, name)
         if value is not None and (not re.fullmatch(r"[\w.-]+", value) or not value.strip(".")):
             raise ConfigError(f"{name}={value} becomes a folder: letters, digits, '_', '-' and '.' only")
+
+
+def _check_demonstrations(config: Config) -> None:
+    if config.demonstrations.dataset is not None:
+        return
+    _check_order(config, "demonstrations.use_trajectories", "demonstrations.num_trajectories")
+    for key in ("demonstrations.failed_dataset", "demonstrations.split"):
+        value = _select(config, key)
+        if value not in (None, False):
+            raise ConfigError(
+                f"{key}={value} goes with demonstrations=minari and demonstrations.dataset=<folder>, "
+                f"not with demonstrations={config.demonstrations.name}"
+            )
 
 
 def _check_order(config: Config, small: str, large: str) -> None:
@@ -133,8 +150,9 @@ RANGES: list[tuple[str, Callable[[Any], bool], str]] = [
         "checkpoint_every episodes evaluation.every evaluation.episodes env.num_iterations env.max_episode_steps "
         "env.ppo.total_steps expert.num_envs expert.steps_per_iteration expert.total_steps expert.epochs "
         "expert.eval_every expert.eval_episodes expert.final_eval_episodes demonstrations.num_trajectories "
-        "demonstrations.max_attempts algo.num_envs algo.steps_per_iteration algo.value.epochs "
-        "algo.value.minibatch_size algo.trpo.cg_iterations algo.trpo.max_backtracks algo.discriminator.updates "
+        "demonstrations.max_attempts demonstrations.use_trajectories demonstrations.subsample "
+        "algo.num_envs algo.steps_per_iteration algo.value.epochs algo.value.minibatch_size "
+        "algo.trpo.cg_iterations algo.trpo.max_backtracks algo.discriminator.updates "
         "algo.discriminator.batch_size algo.failures.capacity",
         *AT_LEAST_ONE,
     ),
