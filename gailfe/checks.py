@@ -23,9 +23,6 @@ def parse(cfg: DictConfig) -> Config:
     Raises:
         ConfigError: naming the key, the value and what is valid.
     """
-    missing = sorted(OmegaConf.missing_keys(cfg))
-    if missing:
-        raise ConfigError(f"{', '.join(missing)} must be given, as key=value or in a file of the configuration")
     try:
         config = OmegaConf.to_object(cfg)
     except OmegaConfBaseException as error:
@@ -94,6 +91,8 @@ def check(config: Config) -> None:
 def _check_demonstrations(config: Config) -> None:
     if config.demonstrations.dataset is not None:
         return
+    if config.demonstrations.name == "minari":
+        raise ConfigError("demonstrations.dataset=None must be the folder of a Minari dataset, or its id")
     _check_order(config, "demonstrations.use_trajectories", "demonstrations.num_trajectories")
     for key in ("demonstrations.failed_dataset", "demonstrations.split"):
         value = _select(config, key)
