@@ -183,6 +183,8 @@ def _trajectory(
         actions = np.clip(actions, space.low, space.high)
     if not np.isfinite(rewards).all():
         notes["have unknown rewards: there is no expert line, and annotators can't go by return"] += 1
+    if np.any(episode.terminations[:-1]) or np.any(episode.truncations[:-1]):
+        notes["go on after a step that is marked as their end: taken as one episode"] += 1
     terminated = bool(np.any(episode.terminations[-1:]))
     truncated = bool(np.any(episode.truncations[-1:]))
     if not (terminated or truncated):

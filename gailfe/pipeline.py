@@ -38,7 +38,8 @@ def run(config: Config, folder: Path) -> None:
     """Run what is missing of the three stages, the last one in `folder`.
 
     Raises:
-        ConfigError: if `folder` holds a run of another configuration, or tracking can't work.
+        ConfigError: if `folder` holds a run of another configuration, tracking can't work, or a dataset of one's
+            own is not there or doesn't fit the environment.
         RunIsBusy: if another process is training in `folder`.
     """
     check_tracking(config)

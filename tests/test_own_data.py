@@ -158,6 +158,7 @@ def test_cut_off_episodes_count_as_truncated_float32_is_taken_and_failures_may_b
         ("actions", lambda a: 3 * a, "1 of 4 episodes hold actions beyond the environment's bounds: clipped"),
         ("observations", lambda o: o[:-1], "1 of 4 episodes lack the observation that they ended in"),
         ("rewards", lambda r: r * np.nan, "1 of 4 episodes have unknown rewards"),
+        ("terminations", lambda t: np.arange(len(t)) == 3, "1 of 4 episodes go on after a step"),
     ],
 )
 def test_what_is_assumed_about_an_episode_is_said(
