@@ -6,7 +6,7 @@ import json
 import logging
 import shutil
 from collections.abc import Iterator, Sequence
-from dataclasses import asdict
+from dataclasses import asdict, fields
 from pathlib import Path
 from typing import Any
 
@@ -19,7 +19,7 @@ from expert.annotators import Reference, make_annotator
 from expert.demonstrations import EXPERT, FAILED, Demonstrations, save_demonstrations
 from expert.train import env_recipe, expert_recipe, make_expert
 from gailfe.checks import prepare
-from gailfe.config import Config
+from gailfe.config import CollectConfig, Config, ConfigError
 from gailfe.envs import VectorEnv
 from gailfe.evaluation import Evaluator
 from gailfe.networks import GaussianPolicy
@@ -56,7 +56,7 @@ def demonstrations_recipe(config: Config) -> dict[str, Any]:
         "env": env_recipe(config.env),
         "expert": artifact_key(expert_recipe(config)),
         "annotator": asdict(config.annotator),
-        "demonstrations": asdict(config.demonstrations),
+        "demonstrations": {f.name: getattr(config.demonstrations, f.name) for f in fields(CollectConfig)},
     }
 
 
@@ -135,6 +135,11 @@ def _collect_into(config: Config, expert_folder: Path, folder: Path) -> None:
 def main(cfg: DictConfig) -> None:
     with report_errors():
         config = prepare(cfg)
+        if config.demonstrations.dataset is not None:
+            raise ConfigError(
+                f"demonstrations.dataset={config.demonstrations.dataset} leaves nothing to collect: "
+                "choose demonstrations=collect"
+            )
         store = Store(Path(config.paths.artifacts))
         folder = make_demonstrations(config, store, make_expert(config, store))
         print(folder)

@@ -42,7 +42,7 @@ def save_demonstrations(
         metadata: plain values, kept beside Minari's own.
     """
     for dataset_id, trajectories in ((EXPERT, demonstrations.expert), (FAILED, demonstrations.failed)):
-        _save_dataset(folder / dataset_id, dataset_id, trajectories, env, algorithm, metadata)
+        save_dataset(folder / dataset_id, dataset_id, trajectories, env, algorithm, metadata)
 
 
 def load_demonstrations(folder: Path) -> Demonstrations:
@@ -68,7 +68,7 @@ def load_trajectories(dataset: Path) -> list[Trajectory]:
     ]
 
 
-def _save_dataset(
+def save_dataset(
     folder: Path,
     dataset_id: str,
     trajectories: Sequence[Trajectory],
@@ -76,6 +76,7 @@ def _save_dataset(
     algorithm: str,
     metadata: dict[str, Any],
 ) -> None:
+    """Write one Minari dataset into `folder`, which must not hold one yet; see `save_demonstrations`."""
     spec = copy.deepcopy(gymnasium.spec(env.id))
     spec.max_episode_steps = episode_limit(env)
     spec.kwargs.update(env.kwargs)

@@ -75,6 +75,7 @@ def check(config: Config) -> None:
         )
     _check_order(config, "algo.failures.lambda_init", "algo.failures.lambda_max")
     _check_order(config, "demonstrations.num_trajectories", "demonstrations.max_attempts")
+    _check_demonstrations(config)
     for need in _needs(asdict(config.annotator)):
         if _select(config, need) in (None, False):
             raise ConfigError(
@@ -92,6 +93,21 @@ def _needs(annotator: dict[str, Any]) -> Iterator[str]:
     for argument in annotator.get("arguments", {}).values():
         if is_annotator(argument):
             yield from _needs(argument)
+
+
+def _check_demonstrations(config: Config) -> None:
+    if config.demonstrations.dataset is not None:
+        return
+    if config.demonstrations.name == "minari":
+        raise ConfigError("demonstrations.dataset=None must be the folder of a Minari dataset, or its id")
+    _check_order(config, "demonstrations.use_trajectories", "demonstrations.num_trajectories")
+    for key in ("demonstrations.failed_dataset", "demonstrations.split"):
+        value = _select(config, key)
+        if value not in (None, False):
+            raise ConfigError(
+                f"{key}={value} goes with demonstrations=minari and demonstrations.dataset=<folder>, "
+                f"not with demonstrations={config.demonstrations.name}"
+            )
 
 
 def _check_order(config: Config, small: str, large: str) -> None:
@@ -140,8 +156,9 @@ RANGES: list[tuple[str, Callable[[Any], bool], str]] = [
         "checkpoint_every episodes evaluation.every evaluation.episodes env.num_iterations env.max_episode_steps "
         "env.ppo.total_steps expert.num_envs expert.steps_per_iteration expert.total_steps expert.epochs "
         "expert.eval_every expert.eval_episodes expert.final_eval_episodes demonstrations.num_trajectories "
-        "demonstrations.max_attempts algo.num_envs algo.steps_per_iteration algo.value.epochs "
-        "algo.value.minibatch_size algo.trpo.cg_iterations algo.trpo.max_backtracks algo.discriminator.updates "
+        "demonstrations.max_attempts demonstrations.use_trajectories demonstrations.subsample "
+        "algo.num_envs algo.steps_per_iteration algo.value.epochs algo.value.minibatch_size "
+        "algo.trpo.cg_iterations algo.trpo.max_backtracks algo.discriminator.updates "
         "algo.discriminator.batch_size algo.failures.capacity algo.failures.window",
         *AT_LEAST_ONE,
     ),

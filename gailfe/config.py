@@ -77,11 +77,24 @@ class PretrainedConfig:
 
 @dataclass
 class CollectConfig:
+    """What decides which trajectories stage 2 collects."""
+
     name: str = MISSING
     seed: int = 0
     num_trajectories: int = 30
     deterministic: bool = False
     max_attempts: int = 300
+
+
+@dataclass
+class DemonstrationsConfig(CollectConfig):
+    """Those keys, and what decides where trajectories come from instead and how much of them is learned from."""
+
+    dataset: str | None = None  # folder or id of a Minari dataset that takes the place of stages 1 and 2
+    failed_dataset: str | None = None  # of another one, of failed trajectories
+    split: bool = False  # split the failures of `dataset` off with the annotator
+    use_trajectories: int | None = None  # so many of the expert's; null: all
+    subsample: int = 1  # every so many-th state-action pair of each of them
 
 
 @dataclass
@@ -185,7 +198,7 @@ class Config:
     episodes: int = 20  # of `python -m expert.evaluate`
     env: EnvConfig = field(default_factory=EnvConfig)
     expert: Any = MISSING  # PPOConfig or PretrainedConfig, as the group's file says
-    demonstrations: CollectConfig = field(default_factory=CollectConfig)
+    demonstrations: DemonstrationsConfig = field(default_factory=DemonstrationsConfig)
     annotator: AnnotatorConfig = field(default_factory=AnnotatorConfig)
     algo: AlgoConfig = field(default_factory=AlgoConfig)
     evaluation: EvaluationConfig = field(default_factory=EvaluationConfig)

@@ -1,7 +1,11 @@
-"""Expert → demonstrations → imitation: whatever of the three stages is missing."""
+"""Expert → demonstrations → imitation: whatever of the three stages is missing.
+
+A dataset of one's own takes the place of the first two.
+"""
 
 from __future__ import annotations
 
+import json
 import logging
 import shutil
 from dataclasses import asdict
@@ -13,6 +17,8 @@ from omegaconf import OmegaConf
 from expert.annotators import Reference, make_annotator
 from expert.collect import demonstrations_recipe, make_demonstrations
 from expert.demonstrations import load_demonstrations
+from expert.own_data import check_own_data, load_own_data, own_data_recipe, own_expert_record
+from expert.subsampling import choose_pairs
 from expert.train import EVALUATION, make_expert
 from gailfe.config import Config
 from gailfe.store import Store, artifact_key
@@ -20,6 +26,8 @@ from gailfe.tracking import check_tracking
 from gailfe.training import is_finished, run_recipe, train
 
 log = logging.getLogger(__name__)
+
+EXPERT_RECORD = "expert.json"  # what the expert achieves: the line that the figure draws
 
 
 class RunIsBusy(RuntimeError):
@@ -30,12 +38,14 @@ def run(config: Config, folder: Path) -> None:
     """Run what is missing of the three stages, the last one in `folder`.
 
     Raises:
-        ConfigError: if `folder` holds a run of another configuration, or tracking can't work.
+        ConfigError: if `folder` holds a run of another configuration, tracking can't work, or a dataset of one's
+            own is not there or doesn't fit the environment.
         RunIsBusy: if another process is training in `folder`.
     """
     check_tracking(config)
     # An annotator that can't be called is refused now, not after the expert's training.
     make_annotator(config.annotator, reference=None)
+    check_own_data(config)
     folder.mkdir(parents=True, exist_ok=True)
     try:
         with FileLock(folder / ".lock", timeout=0):
@@ -45,16 +55,21 @@ def run(config: Config, folder: Path) -> None:
 
 
 def _run(config: Config, folder: Path) -> None:
-    recipe = run_recipe(config, artifact_key(demonstrations_recipe(config)))
+    own = config.demonstrations.dataset is not None
+    inputs = own_data_recipe(config) if own else demonstrations_recipe(config)
+    recipe = run_recipe(config, artifact_key(inputs))
     if is_finished(folder, recipe, config.env.num_iterations):
         log.info("%s is finished: skipped", folder)
         return
-    store = Store(Path(config.paths.artifacts))
-    expert_folder = make_expert(config, store)
-    demonstrations_folder = make_demonstrations(config, store, expert_folder)
+    if own:
+        expert, failed = load_own_data(config)
+        (folder / EXPERT_RECORD).write_text(json.dumps(own_expert_record(expert), indent=2) + "\n")
+    else:
+        store = Store(Path(config.paths.artifacts))
+        expert_folder = make_expert(config, store)
+        expert, failed = load_demonstrations(make_demonstrations(config, store, expert_folder))
+        shutil.copyfile(expert_folder / EVALUATION, folder / EXPERT_RECORD)
     OmegaConf.save(OmegaConf.create(asdict(config)), folder / "config.yaml")
-    shutil.copyfile(expert_folder / EVALUATION, folder / "expert.json")
-    expert, failed = load_demonstrations(demonstrations_folder)
     annotator = make_annotator(config.annotator, Reference.of(expert))
-    train(config, folder, expert, failed, annotator, recipe)
+    train(config, folder, choose_pairs(expert, config.demonstrations, config.seed), failed, annotator, recipe)
     log.info("%s: done", folder)

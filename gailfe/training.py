@@ -31,9 +31,12 @@ def run_recipe(config: Config, demonstrations_key: str) -> dict[str, Any]:
     """What decides a run's numbers up to any iteration; so not how many there are, nor where they go."""
     recipe = asdict(config)
     inputs = ("expert", "demonstrations")  # demonstrations_key stands for both
+    used = {key: recipe["demonstrations"][key] for key in ("use_trajectories", "subsample")}
     for key in (*inputs, "tracking", "paths", "checkpoint_every", "device", "episodes", "experiment"):
         del recipe[key]
     del recipe["env"]["num_iterations"], recipe["env"]["ppo"]
+    if used != {"use_trajectories": None, "subsample": 1}:  # all: as in runs from before there was a choice
+        recipe["demonstrations"] = used
     return {"version": 1, "demonstrations_key": demonstrations_key, **recipe}
 
 

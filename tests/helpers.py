@@ -78,3 +78,8 @@ def assert_same_tensors(ours: dict[str, torch.Tensor], theirs: dict[str, torch.T
     assert ours.keys() == theirs.keys()
     for key, tensor in ours.items():
         assert torch.equal(tensor, theirs[key]), key
+
+
+def below(trajectory: Trajectory, min_return: float) -> bool:
+    """An annotator with a threshold that tests can choose."""
+    return trajectory.total_reward < min_return

@@ -54,14 +54,10 @@ def mean_actions(episode: Trajectory) -> np.ndarray:
     return policy.to_env(policy.mean(policy.normalizer(torch.from_numpy(episode.observations[:-1])))).numpy()
 
 
-def below(trajectory: Trajectory, min_return: float) -> bool:
-    return trajectory.total_reward < min_return
-
-
 def make_config(min_return: float = -np.inf, **settings: int | bool) -> Config:
     """Failed is what stays below `min_return`."""
     arguments = {"min_return": float(min_return)}
-    annotator = AnnotatorConfig("below", "test_collect.below", arguments)
+    annotator = AnnotatorConfig("below", "helpers.below", arguments)
     demonstrations = CollectConfig(name="collect", **{"num_trajectories": 8, **settings})  # type: ignore[arg-type]
     return Config(env=ENV, expert=PPOConfig(name="ppo"), annotator=annotator, demonstrations=demonstrations)
 

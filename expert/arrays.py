@@ -1,0 +1,130 @@
+"""The flat layout of the importer: arrays whose rows are steps in time order, episode after episode.
+
+observations       (N, obs_dim)     what the agent saw before each step
+actions            (N, action_dim)  what the environment received
+terminated         (N,) bool        the episode ended with this step by itself: it fell, it reached its goal
+truncated          (N,) bool        … by its time limit; one of these two may be missing
+rewards            (N,)             may be missing: returns are then unknown
+next_observations  (N, obs_dim)     may be missing: the observation that an episode ended in is then unknown,
+                                    and its last one stands for it
+"""
+
+from __future__ import annotations
+
+import logging
+import zipfile
+from pathlib import Path
+
+import h5py
+import numpy as np
+
+from gailfe.trajectory import Trajectory
+
+log = logging.getLogger(__name__)
+
+REQUIRED = ("observations", "actions")
+ENDS = ("terminated", "truncated")
+KEYS = (*REQUIRED, *ENDS, "rewards", "next_observations")
+
+
+class LayoutError(ValueError):
+    """Arrays that are not in the layout; the message names the key, what it holds and what is valid."""
+
+
+def read_arrays(source: Path) -> dict[str, np.ndarray]:
+    """The arrays of an .npz or an HDF5 file (.h5, .hdf5), those that the layout knows.
+
+    Raises:
+        LayoutError: if it is no such file.
+    """
+    try:
+        if source.suffix == ".npz":
+            with np.load(source, allow_pickle=False) as file:
+                arrays = {key: file[key] for key in file.files if key in KEYS}
+                others = [key for key in file.files if key not in KEYS]
+        elif source.suffix in (".h5", ".hdf5"):
+            with h5py.File(source) as file:
+                arrays = {key: file[key][()] for key in KEYS if isinstance(file.get(key), h5py.Dataset)}
+                others = [key for key in file if key not in arrays]
+        else:
+            raise LayoutError(f"source={source} must end in .npz, .h5 or .hdf5")
+    except (OSError, ValueError, zipfile.BadZipFile) as error:
+        raise error if isinstance(error, LayoutError) else LayoutError(f"source={source}: {error}") from error
+    if others:
+        log.info("not read: %s; the keys are %s", ", ".join(others), ", ".join(KEYS))
+    return arrays
+
+
+def check_arrays(arrays: dict[str, np.ndarray], obs_dim: int, action_dim: int) -> None:
+    """Raises LayoutError, naming the key and both shapes, unless the arrays are in the layout."""
+    for key in REQUIRED:
+        if key not in arrays:
+            raise LayoutError(f"{key} is missing; there are: {', '.join(arrays) or 'none of the layout'}")
+    if not set(ENDS) & set(arrays):
+        raise LayoutError(f"{' and '.join(ENDS)} are missing: at least one must say where episodes end")
+    n = len(np.atleast_1d(arrays["observations"]))
+    if n == 0:
+        raise LayoutError("observations are empty: at least one step is needed")
+    widths = {"observations": (obs_dim,), "next_observations": (obs_dim,), "actions": (action_dim,)}
+    for key, array in arrays.items():
+        expected = (n, *widths.get(key, ()))
+        if array.shape != expected:
+            raise LayoutError(
+                f"{key} has shape {array.shape}, must be {expected}: a row for each of the {n} observations"
+                + (f", {expected[1]} numbers each in this environment" if key in widths else "")
+            )
+        if array.dtype.kind not in "biuf":
+            raise LayoutError(f"{key} has dtype {array.dtype}, must be numbers")
+        if key in ENDS and not np.isin(array, (0, 1)).all():
+            raise LayoutError(f"{key} must be boolean, or 0 and 1; got {array[~np.isin(array, (0, 1))][0]}")
+        if not np.isfinite(array).all():
+            raise LayoutError(f"{key} must be finite, got NaN or infinity in row {_first_not_finite(array)}")
+    _check_order(arrays)
+
+
+def cut_episodes(arrays: dict[str, np.ndarray]) -> list[Trajectory]:
+    """The episodes of arrays that passed `check_arrays`; the log says what had to be assumed."""
+    observations = arrays["observations"].astype(np.float64)
+    actions = arrays["actions"].astype(np.float32)
+    n = len(observations)
+    terminated, truncated = (arrays.get(key, np.zeros(n)).astype(bool) for key in ENDS)
+    rewards = arrays.get("rewards", np.full(n, np.nan)).astype(np.float64)
+    successors = arrays.get("next_observations", observations).astype(np.float64)
+    if "rewards" not in arrays:
+        log.info(
+            "no rewards: returns are unknown, so figures get no expert line and annotators can't go by return"
+        )
+    if "next_observations" not in arrays:
+        log.info("no next_observations: the last observation of each episode also stands for the one it ended in")
+    if not (terminated[-1] or truncated[-1]):
+        log.info("the last episode is cut off, neither terminated nor truncated: taken as truncated")
+        truncated[-1] = True
+    stops = np.flatnonzero(terminated | truncated) + 1
+    return [
+        Trajectory(
+            np.concatenate([observations[start:stop], successors[stop - 1 : stop]]),
+            actions[start:stop],
+            rewards[start:stop],
+            terminated=bool(terminated[stop - 1]),
+            truncated=bool(truncated[stop - 1]),
+        )
+        for start, stop in zip([0, *stops[:-1]], stops, strict=True)
+    ]
+
+
+def _check_order(arrays: dict[str, np.ndarray]) -> None:
+    """Within an episode, the next observation is the next row's."""
+    if "next_observations" not in arrays:
+        return
+    ends = np.logical_or.reduce([arrays[key].astype(bool) for key in ENDS if key in arrays])[:-1]
+    same = np.isclose(arrays["next_observations"][:-1], arrays["observations"][1:], rtol=1e-4, atol=1e-5)
+    wrong = np.flatnonzero(~same.all(axis=1) & ~ends)
+    if len(wrong):
+        raise LayoutError(
+            f"next_observations of row {wrong[0]} must be the observations of row {wrong[0] + 1}, as no episode "
+            "ends there: rows are steps in time order"
+        )
+
+
+def _first_not_finite(array: np.ndarray) -> int:
+    return int(np.argwhere(~np.isfinite(array))[0][0])

@@ -1,0 +1,107 @@
+"""`python -m expert.import_demonstrations source=my.npz env=hopper out=my_dataset`: arrays → a Minari dataset."""
+
+from __future__ import annotations
+
+import contextlib
+import logging
+import re
+import shutil
+import sys
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import hydra
+from hydra.errors import HydraException
+
+from analysis.command import ArgumentError, help_text, parse_arguments
+from expert import arrays
+from gailfe.checks import parse
+from gailfe.config import ConfigError, EnvConfig
+
+SUMMARY = """python -m expert.import_demonstrations source=my.npz env=hopper out=my_dataset
+
+Writes a Minari dataset that demonstrations=minari takes, from an .npz or an HDF5 file with these arrays (of an
+HDF5 file, datasets at its root); rows are steps in time order, episode after episode:"""
+
+
+@dataclass
+class ImportArguments:
+    source: str | None = field(
+        default=None, metadata={"help": "the arrays", "valid": "an .npz, .h5 or .hdf5 file"}
+    )
+    out: str | None = field(
+        default=None, metadata={"help": "the dataset", "valid": "a folder that isn't there yet"}
+    )
+    env: str = field(default="hopper", metadata={"help": "where they come from", "valid": "a file of conf/env/"})
+    config_dir: str | None = field(
+        default=None, metadata={"help": "a folder with env/*.yaml of yours", "valid": "a folder"}
+    )
+
+
+def import_demonstrations(source: Path, out: Path, env: EnvConfig) -> str:
+    """Write the arrays of `source` as a Minari dataset into `out`; returns what was written, in a line.
+
+    Raises:
+        LayoutError: if the arrays are not in the layout or don't fit `env`; nothing is written then.
+        ConfigError: if `out` exists or `env` can't be made.
+    """
+    from expert.demonstrations import save_dataset  # --help and a mistyped key don't wait for torch and Minari
+    from gailfe.envs import box, episode_limit, make_env
+
+    if out.exists():
+        raise ConfigError(f"out={out} must be a folder that isn't there yet")
+    with contextlib.closing(make_env(env)) as probe:
+        dims = [box(space).shape[0] for space in (probe.observation_space, probe.action_space)]
+    episode_limit(env)
+    found = arrays.read_arrays(source)
+    arrays.check_arrays(found, *dims)
+    trajectories = arrays.cut_episodes(found)
+    name = re.sub(r"\W", "_", out.name)
+    partial = out.with_name(out.name + ".partial")
+    shutil.rmtree(partial, ignore_errors=True)
+    save_dataset(partial, f"{name}-v0", trajectories, env, "imported", {"source": source.name})
+    partial.rename(out)
+    return (
+        f"{out}: {len(trajectories)} episodes, {sum(map(len, trajectories))} steps, "
+        f"{sum(t.terminated for t in trajectories)} episodes terminated"
+    )
+
+
+def main(arguments: list[str]) -> int:
+    """The command; returns its exit status: 0, 1 for arrays that can't be imported, 2 for a wrong argument."""
+    if {"-h", "--help"} & set(arguments):
+        layout = str(arrays.__doc__).split("\n", 2)[2]
+        print(help_text(f"{SUMMARY}\n\n{layout}", ImportArguments, "Then: demonstrations=minari, as it prints."))
+        return 0
+    logging.basicConfig(format="%(message)s", level=logging.INFO, stream=sys.stdout)
+    try:
+        chosen = parse_arguments(ImportArguments, arguments)
+        if not chosen.source or not chosen.out:
+            raise ArgumentError("source=<file> and out=<folder> must be given (--help explains them)")
+        env = _environment(chosen.env, chosen.config_dir)
+    except (ArgumentError, ConfigError, HydraException) as error:
+        print(f"error: {error}", file=sys.stderr)
+        return 2
+    try:
+        print(import_demonstrations(Path(chosen.source), Path(chosen.out), env))
+    except (arrays.LayoutError, ConfigError) as error:
+        print(f"error: {error}", file=sys.stderr)
+        return 1
+    print(
+        f"python -m gailfe.run env={chosen.env} demonstrations=minari demonstrations.dataset={chosen.out}"
+        + (f" --config-dir {chosen.config_dir}" if chosen.config_dir else "")
+    )
+    return 0
+
+
+def _environment(name: str, config_dir: str | None) -> EnvConfig:
+    """The environment as the other commands see it with env=`name`."""
+    overrides = [f"env={name}"]
+    if config_dir is not None:
+        overrides.append(f"hydra.searchpath=[file://{Path(config_dir).resolve()}]")
+    with hydra.initialize_config_module("conf", version_base="1.3"):
+        return parse(hydra.compose("config", overrides)).env
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))

@@ -1,0 +1,197 @@
+"""Demonstrations of one's own: any local Minari dataset in place of stages 1 and 2."""
+
+from __future__ import annotations
+
+import contextlib
+import hashlib
+import logging
+import os
+from collections import Counter
+from collections.abc import Sequence
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any
+
+import gymnasium
+import numpy as np
+from minari import MinariDataset
+from minari.dataset.episode_data import EpisodeData
+from minari.dataset.minari_storage import METADATA_FILE_NAME
+
+from expert.annotators import Reference, make_annotator
+from expert.demonstrations import Demonstrations
+from gailfe.config import Config, ConfigError
+from gailfe.envs import box, make_env
+from gailfe.trajectory import Trajectory
+
+log = logging.getLogger(__name__)
+
+KEYS = ("dataset", "failed_dataset")
+
+
+def check_own_data(config: Config) -> None:
+    """Whether the configured datasets, if any, are there and fit the environment; their metadata are enough.
+
+    Raises:
+        ConfigError: if there is no such dataset, or its spaces are not the environment's, naming both shapes.
+    """
+    for key, path in _configured(config).items():
+        _open(config, key, path)
+
+
+def own_data_recipe(config: Config) -> dict[str, Any]:
+    """Everything that decides what these demonstrations are: the content of the files, not where they are."""
+    settings = config.demonstrations
+    return {
+        "version": 1,
+        **{key: _checksum(_data_folder(key, path)) for key, path in _configured(config).items()},
+        "annotator": asdict(config.annotator) if settings.split else None,
+    }
+
+
+def load_own_data(config: Config) -> Demonstrations:
+    """The trajectories of the configured datasets.
+
+    With `demonstrations.split` the annotator splits `demonstrations.dataset`; its reference is the whole of it,
+    failures included, since nothing else is known.
+
+    Args:
+        config: with `demonstrations.dataset`.
+
+    Raises:
+        ConfigError: if a dataset doesn't fit the environment, or no expert trajectory is in them.
+    """
+    settings = config.demonstrations
+    found = {key: _load(config, key, path) for key, path in _configured(config).items()}
+    expert, failed = found["dataset"], found.get("failed_dataset", [])
+    if not expert:
+        raise ConfigError(f"demonstrations.dataset={settings.dataset} holds no episode: at least one is needed")
+    if settings.split:
+        annotator = make_annotator(config.annotator, Reference.of(expert))
+        verdicts = [annotator(trajectory) for trajectory in expert]
+        failed = [t for t, is_failure in zip(expert, verdicts, strict=True) if is_failure] + failed
+        expert = [t for t, is_failure in zip(expert, verdicts, strict=True) if not is_failure]
+        if not expert:
+            raise ConfigError(
+                f"demonstrations.split=true leaves none of the {len(verdicts)} episodes of demonstrations.dataset="
+                f"{settings.dataset}: all are failures by annotator={config.annotator.name}; choose another one"
+            )
+    log.info(
+        "demonstrations: %d expert trajectories, %d failed ones%s",
+        *(len(expert), len(failed), "" if failed else ": β_F will begin empty"),
+    )
+    return Demonstrations(expert, failed)
+
+
+def own_expert_record(expert: Sequence[Trajectory]) -> dict[str, float | int | None]:
+    """What stage 1 would have on record: the expert's return is that of its trajectories, null if unknown."""
+    returns = np.array([trajectory.total_reward for trajectory in expert])
+    known = bool(np.isfinite(returns).all())
+    return {
+        "episodes": len(expert),
+        "eval_return_mean": float(returns.mean()) if known else None,
+        "eval_return_std": float(returns.std()) if known else None,
+        "eval_episode_length_mean": float(np.mean([len(trajectory) for trajectory in expert])),
+    }
+
+
+def _configured(config: Config) -> dict[str, str]:
+    """The datasets that the configuration names, by key."""
+    found = {key: getattr(config.demonstrations, key) for key in KEYS}
+    return {key: path for key, path in found.items() if path is not None}
+
+
+def _data_folder(key: str, path: str) -> Path:
+    """Where a dataset's files lie: `path` is its folder, that folder's `data`, or an id that Minari knows."""
+    home = Path(os.environ.get("MINARI_DATASETS_PATH") or Path.home() / ".minari" / "datasets")
+    for folder in (Path(path, "data"), Path(path), home / path / "data"):
+        if (folder / METADATA_FILE_NAME).is_file():
+            return folder.resolve()  # Minari joins a relative path to itself
+    raise ConfigError(
+        f"demonstrations.{key}={path} must be the folder of a Minari dataset, one with data/{METADATA_FILE_NAME} "
+        f"and data/main_data.hdf5, or the id of one in {home} (MINARI_DATASETS_PATH); "
+        "python -m expert.import_demonstrations makes one of arrays"
+    )
+
+
+def _checksum(folder: Path) -> str:
+    """SHA-256 of a dataset's data; metadata such as an author's name change nothing."""
+    digest = hashlib.sha256()
+    for path in sorted(folder.rglob("*")):
+        if path.is_file() and path.name != METADATA_FILE_NAME:
+            with path.open("rb") as file:
+                digest.update(hashlib.file_digest(file, "sha256").digest())
+    return digest.hexdigest()
+
+
+def _open(config: Config, key: str, path: str) -> MinariDataset:
+    folder = _data_folder(key, path)
+    try:
+        dataset = MinariDataset(folder)
+    except Exception as error:  # Minari asserts, and raises what its formats raise
+        raise ConfigError(f"demonstrations.{key}={path} can't be opened by Minari: {error}") from error
+    with contextlib.closing(make_env(config.env)) as env:
+        spaces = (
+            ("observation", dataset.observation_space, box(env.observation_space)),
+            ("action", dataset.action_space, box(env.action_space)),
+        )
+    for name, theirs, ours in spaces:
+        if not isinstance(theirs, gymnasium.spaces.Box) or theirs.shape != ours.shape:
+            raise ConfigError(
+                f"demonstrations.{key}={path}: the {name}s of env.id={config.env.id} are a Box of shape "
+                f"{ours.shape}, and the dataset's must be too, got {_shape(theirs)}"
+            )
+    return dataset
+
+
+def _shape(space: gymnasium.Space[Any]) -> str:
+    return f"shape {space.shape}" if isinstance(space, gymnasium.spaces.Box) else str(space)
+
+
+def _load(config: Config, key: str, path: str) -> list[Trajectory]:
+    """All episodes, and in the log what had to be assumed about them."""
+    dataset = _open(config, key, path)
+    with contextlib.closing(make_env(config.env)) as env:
+        observation_shape, actions = box(env.observation_space).shape, box(env.action_space)
+    notes: Counter[str] = Counter()
+    trajectories = []
+    for number, episode in enumerate(dataset):
+        try:
+            trajectories.append(_trajectory(episode, observation_shape, actions, notes))
+        except ValueError as error:
+            raise ConfigError(f"demonstrations.{key}={path}, episode {number}: {error}") from error
+    for note, count in notes.items():
+        log.info("demonstrations.%s: %d of %d episodes %s", key, count, len(trajectories), note)
+    return trajectories
+
+
+def _trajectory(
+    episode: EpisodeData, observation_shape: tuple[int, ...], space: gymnasium.spaces.Box, notes: Counter[str]
+) -> Trajectory:
+    observations = np.asarray(episode.observations, dtype=np.float64)
+    actions = np.asarray(episode.actions, dtype=np.float32)
+    rewards = np.asarray(episode.rewards, dtype=np.float64)
+    for name, array, shape in (
+        ("observations", observations, observation_shape),
+        ("actions", actions, space.shape),
+    ):
+        if array.shape[1:] != shape:
+            raise ValueError(f"{name} have shape {array.shape}, must be (T, {shape[0]})")
+        if not np.isfinite(array).all():
+            raise ValueError(f"{name} must be finite, got NaN or infinity")
+    if 0 < len(observations) == len(actions):
+        notes["lack the observation that they ended in: the last one is repeated"] += 1
+        observations = np.concatenate([observations, observations[-1:]])
+    if ((actions < space.low) | (actions > space.high)).any():
+        notes["hold actions beyond the environment's bounds: clipped"] += 1
+        actions = np.clip(actions, space.low, space.high)
+    if not np.isfinite(rewards).all():
+        notes["have unknown rewards: there is no expert line, and annotators can't go by return"] += 1
+    if np.any(episode.terminations[:-1]) or np.any(episode.truncations[:-1]):
+        notes["go on after a step that is marked as their end: taken as one episode"] += 1
+    terminated = bool(np.any(episode.terminations[-1:]))
+    truncated = bool(np.any(episode.truncations[-1:]))
+    if not (terminated or truncated):
+        notes["are cut off, neither terminated nor truncated: taken as truncated"] += 1
+        truncated = True
+    return Trajectory(observations, actions, rewards, terminated=terminated, truncated=truncated)
