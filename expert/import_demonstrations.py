@@ -13,9 +13,9 @@ from pathlib import Path
 import hydra
 from hydra.errors import HydraException
 
-from analysis.command import ArgumentError, help_text, parse_arguments
 from expert import arrays
 from gailfe.checks import parse
+from gailfe.command import ArgumentError, help_text, parse_arguments
 from gailfe.config import ConfigError, EnvConfig
 
 SUMMARY = """python -m expert.import_demonstrations source=my.npz env=hopper out=my_dataset
