@@ -15,7 +15,7 @@ from expert.annotators import Reference, make_annotator
 from expert.train import make_expert
 from gailfe.checks import prepare
 from gailfe.envs import VectorEnv
-from gailfe.evaluation import Evaluator
+from gailfe.evaluation import FRESH_SEED, Evaluator
 from gailfe.policy_file import load_policy
 from gailfe.store import Store
 from gailfe.sweep import report_errors
@@ -28,7 +28,7 @@ def main(cfg: DictConfig) -> None:
         folder = make_expert(config, Store(Path(config.paths.artifacts)))
         env = VectorEnv(config.env, 1, config.seed)
         policy = load_policy(folder, env.observation_dim, env.action_space)
-        evaluation = Evaluator(config.env, config.episodes, config.seed)(policy)
+        evaluation = Evaluator(config.env, config.episodes, FRESH_SEED + config.seed)(policy)
         annotator = make_annotator(config.annotator, Reference.of(evaluation.trajectories))
         record = {
             "env": config.env.id,

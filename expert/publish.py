@@ -18,12 +18,10 @@ from expert.train import EVALUATION, PRETRAINED, make_expert
 from gailfe.checks import prepare
 from gailfe.config import Config, ConfigError
 from gailfe.envs import VectorEnv
-from gailfe.evaluation import Evaluation, Evaluator
+from gailfe.evaluation import FRESH_SEED, Evaluation, Evaluator
 from gailfe.policy_file import load_policy
 from gailfe.store import MANIFEST, Store, verify, write_manifest
 from gailfe.sweep import report_errors
-
-SEED = 1000  # of initial states that no training with a smaller seed has seen
 
 CARD = """\
 # A PPO expert for {id}
@@ -48,7 +46,7 @@ def publish(config: Config, source: Path, folder: Path) -> None:
     """Copy the expert in `source` to `folder`, evaluate it over `config.episodes` episodes, write its card."""
     env = VectorEnv(config.env, 1, config.seed)
     policy = load_policy(source, env.observation_dim, env.action_space)
-    evaluation = Evaluator(config.env, config.episodes, SEED)(policy)
+    evaluation = Evaluator(config.env, config.episodes, FRESH_SEED)(policy)
     manifest = verify(source)
     shutil.rmtree(folder, ignore_errors=True)
     shutil.copytree(source, folder, ignore=shutil.ignore_patterns(MANIFEST))
@@ -70,7 +68,7 @@ def card(config: Config, evaluation: Evaluation, expert_config: dict[str, object
         worst=evaluation.returns.min(),
         best=evaluation.returns.max(),
         length=evaluation.lengths.mean(),
-        seed=SEED,
+        seed=FRESH_SEED,
         versions=", ".join([f"Python {platform.python_version()}", *(f"{p} {version(p)}" for p in packages)]),
         config=OmegaConf.to_yaml(OmegaConf.create(expert_config)),
     )

@@ -19,7 +19,7 @@ from gailfe.checks import prepare
 from gailfe.config import Config, ConfigError, EnvConfig
 from gailfe.envs import VectorEnv
 from gailfe.evaluation import Evaluator
-from gailfe.policy_file import WEIGHTS, load_policy, save_policy
+from gailfe.policy_file import ARCHITECTURE, WEIGHTS, load_policy, save_policy
 from gailfe.progress import Progress
 from gailfe.rollout import Collector
 from gailfe.store import MANIFEST, ArtifactError, Store, verify
@@ -43,7 +43,9 @@ def make_expert(config: Config, store: Store) -> Path:
 def expert_recipe(config: Config) -> dict[str, Any]:
     """Everything that decides what the expert is."""
     if config.expert.name == "pretrained":
-        made_from = {"weights": verify(pretrained_folder(config))["files"][WEIGHTS]}
+        files = verify(pretrained_folder(config))["files"]
+        made_from = {name: files[name] for name in (WEIGHTS, ARCHITECTURE)}
+        made_from["eval_episodes"] = config.expert.eval_episodes  # the reference of annotators in stage 2
     else:
         made_from = asdict(config.expert)
     return {"version": 1, "env": env_recipe(config.env), "expert": made_from}

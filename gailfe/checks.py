@@ -183,5 +183,4 @@ RANGES: list[tuple[str, Callable[[Any], bool], str]] = [
     ),
     ("expert.activation", *_one_of("tanh", "relu")),
     ("tracking.mode", *_one_of("offline", "online")),
-    ("device", *_one_of("cpu")),
 ]

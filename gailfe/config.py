@@ -193,7 +193,6 @@ class PathsConfig:
 class Config:
     seed: int = 0
     experiment: str = MISSING
-    device: str = "cpu"
     checkpoint_every: int = 50  # iterations
     episodes: int = 20  # of `python -m expert.evaluate`
     env: EnvConfig = field(default_factory=EnvConfig)

@@ -12,6 +12,8 @@ from gailfe.envs import episode_limit, make_env
 from gailfe.networks import GaussianPolicy
 from gailfe.trajectory import Trajectory
 
+FRESH_SEED = 1000  # of initial states by which no checkpoint with a smaller seed was chosen
+
 
 @dataclass(frozen=True)
 class Evaluation:

@@ -106,7 +106,7 @@ def start_wandb(config: Config, folder: Path, run_id: str) -> Any:
     run = wandb.init(
         project=config.tracking.project,
         entity=config.tracking.entity,
-        mode=config.tracking.mode,  # type: ignore[arg-type]  # checked in config.py
+        mode=config.tracking.mode,  # type: ignore[arg-type]  # see checks.py
         dir=folder,
         id=run_id,
         resume="allow",

@@ -32,7 +32,7 @@ def run_recipe(config: Config, demonstrations_key: str) -> dict[str, Any]:
     recipe = asdict(config)
     inputs = ("expert", "demonstrations")  # demonstrations_key stands for both
     used = {key: recipe["demonstrations"][key] for key in ("use_trajectories", "subsample")}
-    for key in (*inputs, "tracking", "paths", "checkpoint_every", "device", "episodes", "experiment"):
+    for key in (*inputs, "tracking", "paths", "checkpoint_every", "episodes", "experiment"):
         del recipe[key]
     del recipe["env"]["num_iterations"], recipe["env"]["ppo"]
     if used != {"use_trajectories": None, "subsample": 1}:  # all: as in runs from before there was a choice
@@ -93,7 +93,7 @@ def train(
         row["wall_time_s"] = wall_time
         metrics.log(row)
         if wandb_run is not None:
-            wandb_run.log(row)
+            wandb_run.log(row, step=iteration)  # so that rows made again after a resume coincide
         if iteration % config.checkpoint_every == 0 or iteration == total:
             state = {"imitator": imitator.state_dict(), "iteration": iteration, "wall_time_s": wall_time}
             save_checkpoint(folder / CHECKPOINT, state)

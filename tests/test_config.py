@@ -32,7 +32,6 @@ EDGES: dict[str, tuple[list[Any], list[Any]]] = {
     "a list of layer sizes, each at least 1": ([[1], [100, 100]], [[], [0], [64, -1]]),
     "one of tanh, relu": (["tanh", "relu"], ["sigmoid", ""]),
     "one of offline, online": (["offline", "online"], ["disabled", "Online"]),
-    "one of cpu": (["cpu"], ["cuda", "gpu"]),
 }
 RULES = [pytest.param(key, words, id=key) for keys, _, words in RANGES for key in keys.split()]
 
@@ -217,7 +216,7 @@ def test_a_sweep_with_a_wrong_value_is_refused_before_it_starts_and_says_what_is
         ([], "seed=3"),
         (["algo=gail", "env=hopper", "seed=3", "experiment=quick", "episodes=5"], "seed=3"),
         (
-            ["tracking=none", "tracking.mode=online", "paths.runs=/x", "hydra/launcher=basic", "device=cpu"],
+            ["tracking=none", "tracking.mode=online", "paths.runs=/x", "hydra/launcher=basic"],
             "seed=3",
         ),
         (["checkpoint_every=1", "hydra.launcher.n_jobs=2", "+experiment=mine"], "seed=3"),
