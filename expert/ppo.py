@@ -7,11 +7,12 @@ from dataclasses import dataclass
 from typing import Any
 
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 
 from gailfe.advantages import generalized_advantages
 from gailfe.config import PPOConfig
-from gailfe.networks import GaussianPolicy, RunningMeanStd, entropy, log_prob, mlp
+from gailfe.mlp import MLP, concatenated, flatten_parameters
+from gailfe.networks import GaussianPolicy, RunningMeanStd, entropy, log_prob, log_prob_gradient
 from gailfe.rollout import Batch
 
 
@@ -51,8 +52,9 @@ class PPO:
 
     config: PPOConfig
     policy: GaussianPolicy
-    value: nn.Sequential
+    value: MLP
     reward_scale: RewardScale
+    weights: Tensor  # of both networks, which hold views of it
     optimizer: torch.optim.Adam
     generator: torch.Generator
 
@@ -67,12 +69,13 @@ class PPO:
             generator,
             config.activation,
         )
-        value = mlp([observation_dim, *config.hidden_sizes, 1], generator, config.activation)
-        parameters = [*policy.parameters(), *value.parameters()]
-        optimizer = torch.optim.Adam(parameters, lr=config.learning_rate, eps=1e-5, fused=True)
+        value = MLP([observation_dim, *config.hidden_sizes, 1], generator, config.activation)
+        weights = flatten_parameters([*policy.mean.parameters(), policy.log_std, *value.parameters()])
+        optimizer = torch.optim.Adam([weights], lr=config.learning_rate, eps=1e-5, fused=True)
         scale = RewardScale(config.num_envs, config.gamma)
-        return cls(config, policy, value, scale, optimizer, generator)
+        return cls(config, policy, value, scale, weights, optimizer, generator)
 
+    @torch.no_grad()
     def update(self, batch: Batch, progress: float) -> dict[str, float]:
         """One PPO iteration on `batch`.
 
@@ -81,69 +84,70 @@ class PPO:
             progress: the share of training that is behind us, in [0, 1]; the learning rate anneals with it.
 
         Returns:
-            Averages over the minibatches: kl [nats], clip_fraction, value_loss, entropy [nats].
+            Averages over the minibatches: kl [nats], clip_fraction, value_loss, and entropy [nats] at the end.
         """
         config = self.config
         if config.anneal:
             self.optimizer.param_groups[0]["lr"] = config.learning_rate * (1.0 - progress)
-        with torch.no_grad():
-            x = self.policy.normalizer(batch.observations)
-            rewards = self.reward_scale(batch.rewards, batch.terminated | batch.truncated)
-            values = self.value(x).squeeze(-1)
-            next_values = self.value(self.policy.normalizer(batch.next_observations)).squeeze(-1)
-            advantages = generalized_advantages(
-                rewards,
-                values,
-                next_values,
-                batch.terminated,
-                batch.truncated,
-                config.gamma,
-                config.gae_lambda,
-            )
-            mean, log_std = self.policy(x)
-            old_log_prob = log_prob(mean, log_std, batch.samples)
-            returns = advantages + values
-        data = [t.flatten(0, 1) for t in (x, batch.samples, old_log_prob, advantages, returns)]
+        x = self.policy.normalizer(batch.observations)
+        values = self.value(x).squeeze(-1)
+        advantages = generalized_advantages(
+            self.reward_scale(batch.rewards, batch.terminated | batch.truncated),
+            values,
+            self.value(self.policy.normalizer(batch.next_observations)).squeeze(-1),
+            batch.terminated,
+            batch.truncated,
+            config.gamma,
+            config.gae_lambda,
+        )
+        mean, log_std = self.policy(x)
+        old_log_prob = log_prob(mean, log_std, batch.samples)
+        data = [t.flatten(0, 1) for t in (x, batch.samples, old_log_prob, advantages, advantages + values)]
         info = self._epochs(data)
         self.policy.normalizer.update(batch.observations)
         return info
 
     def _epochs(self, data: list[Tensor]) -> dict[str, float]:
-        config, rows = self.config, len(data[0])
-        parameters = self.optimizer.param_groups[0]["params"]
-        sums = torch.zeros(3)
-        steps = 0
+        config = self.config
+        steps: list[Tensor] = []
         for _ in range(config.epochs):
-            order = torch.randperm(rows, generator=self.generator)
-            epoch_kl, first_step = torch.zeros(()), steps
-            for index in order.split(config.minibatch_size):
-                x, samples, old_log_prob, advantages, returns = (t[index] for t in data)
-                advantages = (advantages - advantages.mean()) / (advantages.std() + 1e-8)
-                mean, log_std = self.policy(x)
-                log_ratio = log_prob(mean, log_std, samples) - old_log_prob
-                ratio = log_ratio.exp()
-                clipped = ratio.clamp(1 - config.clip, 1 + config.clip)
-                policy_loss = -torch.min(ratio * advantages, clipped * advantages).mean()
-                value_loss = 0.5 * (self.value(x).squeeze(-1) - returns).square().mean()
-                bonus = config.entropy_coefficient * entropy(self.policy.log_std)
-                self.optimizer.zero_grad()
-                (policy_loss + value_loss - bonus).backward()
-                nn.utils.clip_grad_norm_(parameters, config.max_grad_norm)
-                self.optimizer.step()
-                with torch.no_grad():
-                    kl = ((ratio - 1) - log_ratio).mean()  # Schulman's low-variance estimator
-                    epoch_kl += kl
-                    sums += torch.stack([kl, (ratio != clipped).float().mean(), value_loss])
-                steps += 1
-            if config.target_kl is not None and epoch_kl / (steps - first_step) > config.target_kl:
+            order = torch.randperm(len(data[0]), generator=self.generator)
+            minibatches = zip(*(t[order].split(config.minibatch_size) for t in data), strict=True)
+            epoch = [self._step(*minibatch) for minibatch in minibatches]
+            steps += epoch
+            if config.target_kl is not None and torch.stack(epoch)[:, 0].mean() > config.target_kl:
                 break
-        kl_mean, clip_fraction, value_mean = (sums / steps).tolist()
+        kl, clip_fraction, value_loss = torch.stack(steps).mean(0).tolist()
         return {
-            "kl": kl_mean,
+            "kl": kl,
             "clip_fraction": clip_fraction,
-            "value_loss": value_mean,
+            "value_loss": value_loss,
             "entropy": entropy(self.policy.log_std).item(),
         }
+
+    def _step(
+        self, x: Tensor, samples: Tensor, old_log_prob: Tensor, advantages: Tensor, returns: Tensor
+    ) -> Tensor:
+        """One gradient step on a minibatch; its kl, clip_fraction and value_loss from before it."""
+        config, policy = self.config, self.policy
+        advantages = (advantages - advantages.mean()) / (advantages.std() + 1e-8)
+        policy_trace, value_trace = policy.mean.trace(x), self.value.trace(x)
+        log_ratio = log_prob(policy_trace[-1], policy.log_std, samples) - old_log_prob
+        weights, kl, clip_fraction = surrogate(log_ratio, advantages, config.clip)
+        mean_gradient, log_std_gradient = log_prob_gradient(policy_trace[-1], policy.log_std, samples, weights)
+        error = value_trace[-1] - returns.unsqueeze(-1)
+        # Of the loss: minus the surrogate and the entropy's bonus, plus half the squared error of the values.
+        gradient = concatenated(
+            [
+                *policy.mean.vjp(policy_trace, -mean_gradient),
+                -(log_std_gradient + config.entropy_coefficient),
+                *self.value.vjp(value_trace, error / len(error)),
+            ]
+        )
+        norm = torch.linalg.vector_norm(gradient)
+        self.weights.grad = gradient.mul_((config.max_grad_norm / (norm + 1e-6)).clamp_(max=1.0))
+        self.optimizer.step()
+        return torch.stack([kl, clip_fraction, 0.5 * error.square().mean()])
 
     def state_dict(self) -> dict[str, Any]:
         return {
@@ -160,3 +164,23 @@ class PPO:
         self.reward_scale.load_state_dict(state["reward_scale"])
         self.optimizer.load_state_dict(copy.deepcopy(state["optimizer"]))
         self.generator.set_state(state["generator"])
+
+
+def surrogate(log_ratio: Tensor, advantages: Tensor, clip: float) -> tuple[Tensor, Tensor, Tensor]:
+    """The clipped surrogate E[min(r Â, clip(r, 1 ± clip) Â)] (equation 7), by its gradient.
+
+    Args:
+        log_ratio: log r, of the new policy to the old one, (n,).
+        advantages: Â, (n,).
+
+    Returns:
+        The surrogate's gradient in log r (n,): zero where the clipped term is the smaller one. Then the KL
+        divergence from the old policy [nats], by Schulman's low-variance estimator, and the share of clipped
+        ratios.
+    """
+    ratio = log_ratio.exp()
+    clipped = ratio.clamp(1 - clip, 1 + clip)
+    weighted = ratio * advantages
+    active = weighted <= clipped * advantages
+    kl = (ratio - 1 - log_ratio).mean()
+    return weighted * active / len(ratio), kl, (ratio != clipped).float().mean()

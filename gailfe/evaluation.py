@@ -59,10 +59,10 @@ class Evaluator:
         rewards: list[list[float]] = [[] for _ in self._envs]
         terminated = [False] * len(self._envs)
         active = list(range(len(self._envs)))
+        act = policy.actor()
         while active:
             latest = np.stack([observations[i][-1] for i in active])
-            mean = policy.mean(policy.normalizer(torch.from_numpy(latest)))
-            for i, action in zip(active, policy.to_env(mean).numpy(), strict=True):
+            for i, action in zip(active, policy.to_env(act(torch.from_numpy(latest))).numpy(), strict=True):
                 observation, reward, terminated[i], truncated, _ = self._envs[i].step(action)
                 observations[i].append(np.asarray(observation))
                 actions[i].append(action)

@@ -1,4 +1,4 @@
-"""Policy, value function, discriminator, and the normalisation of what they see.
+"""The policy, its distribution, and the normalisation of what every network sees.
 
 Every network takes observations that `RunningMeanStd` has normalised; whoever calls normalises once and hands
 the same tensor to all of them.
@@ -6,21 +6,22 @@ the same tensor to all of them.
 
 from __future__ import annotations
 
-import itertools
 import math
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable
 
 import gymnasium
 import torch
 from torch import Tensor, nn
 
-ACTIVATIONS = {"tanh": nn.Tanh, "relu": nn.ReLU}
+from gailfe.mlp import MLP
+
+CLIP = 10.0  # standard deviations
 
 
 class RunningMeanStd(nn.Module):
     """Mean and variance of everything seen so far (Chan et al.'s parallel update), in float64.
 
-    Calling it normalises: (x − mean) / std, clipped to ±10, in float32.
+    Calling it normalises: (x − mean) / std, clipped to ±CLIP, in float32.
     """
 
     mean: Tensor
@@ -44,23 +45,12 @@ class RunningMeanStd(nn.Module):
         self.mean = self.mean + delta * new
         self.count = total
 
+    def scale(self) -> Tensor:
+        """1 / std, (dim,)"""
+        return torch.rsqrt(self.variance + 1e-8)
+
     def forward(self, x: Tensor) -> Tensor:
-        scale = torch.rsqrt(self.variance + 1e-8)
-        return ((x - self.mean) * scale).clamp(-10.0, 10.0).float()
-
-
-def mlp(
-    sizes: Sequence[int], generator: torch.Generator, activation: str = "tanh", output_gain: float = 1.0
-) -> nn.Sequential:
-    """A multi-layer perceptron with orthogonal weights and zero biases, linear at its output."""
-    layers: list[nn.Module] = []
-    for i, (fan_in, fan_out) in enumerate(itertools.pairwise(sizes)):
-        last = i == len(sizes) - 2
-        linear = nn.Linear(fan_in, fan_out)
-        nn.init.orthogonal_(linear.weight, output_gain if last else math.sqrt(2), generator=generator)
-        nn.init.zeros_(linear.bias)
-        layers += [linear] if last else [linear, ACTIVATIONS[activation]()]
-    return nn.Sequential(*layers)
+        return ((x - self.mean) * self.scale()).clamp(-CLIP, CLIP).float()
 
 
 class GaussianPolicy(nn.Module):
@@ -72,6 +62,8 @@ class GaussianPolicy(nn.Module):
 
     low: Tensor
     high: Tensor
+    centre: Tensor
+    half_width: Tensor
 
     def __init__(
         self,
@@ -86,36 +78,56 @@ class GaussianPolicy(nn.Module):
         action_dim = action_space.shape[0]
         sizes = [observation_dim, *hidden_sizes, action_dim]
         self.normalizer = RunningMeanStd(observation_dim)
-        self.mean = mlp(sizes, generator, activation, output_gain=0.01)
+        self.mean = MLP(sizes, generator, activation, output_gain=0.01)
         self.log_std = nn.Parameter(torch.full((action_dim,), log_std_init))
         self.register_buffer("low", torch.as_tensor(action_space.low).float())
         self.register_buffer("high", torch.as_tensor(action_space.high).float())
+        bounded = torch.isfinite(self.low) & torch.isfinite(self.high)
+        self.register_buffer("centre", torch.where(bounded, (self.high + self.low) / 2, 0.0), persistent=False)
+        self.register_buffer("half_width", torch.where(bounded, (self.high - self.low) / 2, 1.0), persistent=False)
 
     def forward(self, x: Tensor) -> tuple[Tensor, Tensor]:
         """Normalised observations (…, obs_dim) → mean (…, action_dim) and log-std (action_dim,)."""
         return self.mean(x), self.log_std
 
+    def actor(self) -> Callable[[Tensor], Tensor]:
+        """The mean as a function of raw observations, (n, obs_dim) float64 → unit actions (n, action_dim).
+
+        For rollouts, where it is called on a handful of rows at a time: it reads the policy as it is now.
+        """
+        mean, scale = self.normalizer.mean, self.normalizer.scale()
+
+        def act(observations: Tensor) -> Tensor:
+            x = (observations - mean).mul_(scale).clamp_(-CLIP, CLIP).float()
+            return self.mean.trace(x)[-1]
+
+        return act
+
     def to_env(self, actions: Tensor) -> Tensor:
         """Unit actions → clipped to the environment's bounds; an unbounded side is left as it is."""
-        centre, half = self._centre_and_half()
-        return torch.clamp(centre + half * actions, self.low, self.high)
+        return torch.clamp(self.centre + self.half_width * actions, self.low, self.high)
 
     def to_unit(self, actions: Tensor) -> Tensor:
         """Actions as the environment received them → unit actions."""
-        centre, half = self._centre_and_half()
-        return (actions - centre) / half
-
-    def _centre_and_half(self) -> tuple[Tensor, Tensor]:
-        bounded = torch.isfinite(self.low) & torch.isfinite(self.high)
-        centre = torch.where(bounded, (self.high + self.low) / 2, 0.0)
-        half = torch.where(bounded, (self.high - self.low) / 2, 1.0)
-        return centre, half
+        return (actions - self.centre) / self.half_width
 
 
 def log_prob(mean: Tensor, log_std: Tensor, actions: Tensor) -> Tensor:
     """log N(actions; mean, exp(log_std)²), summed over the action's dimensions: (…, action_dim) → (…)."""
     z = (actions - mean) * torch.exp(-log_std)
     return -0.5 * (z**2).sum(-1) - log_std.sum() - 0.5 * math.log(2 * math.pi) * mean.shape[-1]
+
+
+def log_prob_gradient(mean: Tensor, log_std: Tensor, actions: Tensor, weights: Tensor) -> tuple[Tensor, Tensor]:
+    """Gradient of Σ weights·log_prob in the mean (n, action_dim) and in the log-std (action_dim,).
+
+    Args:
+        weights: (n,).
+    """
+    inverse_std = torch.exp(-log_std)
+    z = (actions - mean) * inverse_std
+    weighted = weights.unsqueeze(-1) * z
+    return weighted * inverse_std, (weighted * z).sum(0) - weights.sum()
 
 
 def entropy(log_std: Tensor) -> Tensor:

@@ -62,10 +62,11 @@ class Collector:
             samples.normal_(generator=generator)
         samples *= torch.exp(policy.log_std)
 
+        act = policy.actor()
         for t in range(num_steps):
             observations[t] = self.observations
-            samples[t] += policy.mean(policy.normalizer(torch.from_numpy(self.observations)))
-            actions[t] = policy.to_env(samples[t]).numpy()
+            sample = samples[t].add_(act(torch.from_numpy(self.observations)))
+            actions[t] = policy.to_env(sample).numpy()
             step = self.env.step(actions[t])
             self.observations = step.observations
             next_observations[t], rewards[t] = step.next_observations, step.rewards

@@ -6,16 +6,21 @@ from collections.abc import Callable
 
 import torch
 from torch import Tensor
-from torch.nn.utils import parameters_to_vector, vector_to_parameters
+from torch.nn.utils import vector_to_parameters
 
 from gailfe.config import TRPOConfig
-from gailfe.networks import GaussianPolicy, entropy, kl_divergence, log_prob
+from gailfe.mlp import Trace, concatenated, split_like
+from gailfe.networks import GaussianPolicy, entropy, kl_divergence, log_prob, log_prob_gradient
 
 
 def conjugate_gradient(
     multiply: Callable[[Tensor], Tensor], b: Tensor, iterations: int, tolerance: float = 1e-10
-) -> Tensor:
-    """Solve A x = b for a symmetric positive definite A given by `multiply`, starting from x = 0."""
+) -> tuple[Tensor, Tensor]:
+    """Solve A x = b for a symmetric positive definite A given by `multiply`, starting from x = 0.
+
+    Returns:
+        x, and A x, which is b less the residual.
+    """
     x = torch.zeros_like(b)
     residual, direction = b.clone(), b.clone()
     squared = residual @ residual
@@ -28,29 +33,30 @@ def conjugate_gradient(
         residual -= step * product
         previous, squared = squared, residual @ residual
         direction = residual + (squared / previous) * direction
-    return x
+    return x, b - residual
 
 
-def fisher_vector_product(policy: GaussianPolicy, x: Tensor, damping: float) -> Callable[[Tensor], Tensor]:
-    """v ↦ (F + damping·I) v, F the Hessian of KL(π_θ ‖ π) at π = π_θ, averaged over `x`.
+def fisher_vector_product(policy: GaussianPolicy, trace: Trace, damping: float) -> Callable[[Tensor], Tensor]:
+    """v ↦ (F + damping·I) v, F the Hessian of KL(π_θ ‖ π) at π = π_θ, averaged over the rows of `trace`.
 
-    The graph of the KL's gradient is built once and kept; each product differentiates through it.
+    For a Gaussian F = Jᵀ diag(σ⁻²) J / n in the parameters of the mean, J its Jacobian, and 2·I in the log-std.
 
     Args:
-        x: normalised observations (n, obs_dim).
+        trace: of `policy.mean` at normalised observations (n, obs_dim).
     """
     parameters = list(_parameters(policy))
-    mean, log_std = policy(x)
-    kl = kl_divergence(mean.detach(), log_std.detach(), mean, log_std)
-    gradient = parameters_to_vector(torch.autograd.grad(kl, parameters, create_graph=True))
+    precision = torch.exp(-2 * policy.log_std) / len(trace[0])
 
     def multiply(v: Tensor) -> Tensor:
-        product = torch.autograd.grad(gradient @ v, parameters, retain_graph=True)
-        return parameters_to_vector(product) + damping * v
+        *direction, log_std = split_like(v, parameters)
+        moved = policy.mean.jvp(trace, direction)
+        product = concatenated([*policy.mean.vjp(trace, moved.mul_(precision)), 2 * log_std])
+        return product.add_(v, alpha=damping)
 
     return multiply
 
 
+@torch.no_grad()
 def trpo_step(
     policy: GaussianPolicy,
     x: Tensor,
@@ -78,32 +84,32 @@ def trpo_step(
         (`config.max_backtracks` when every one failed).
     """
     advantages = (advantages - advantages.mean()) / (advantages.std() + 1e-8)
-    with torch.no_grad():
-        old_mean, old_log_std = (t.clone() for t in policy(x))
-        old_log_prob = log_prob(old_mean, old_log_std, samples)
+    trace = policy.mean.trace(x)
+    old_mean, old_log_std = trace[-1], policy.log_std.clone()
+    old_log_prob = log_prob(old_mean, old_log_std, samples)
 
-    def objective() -> Tensor:
-        mean, log_std = policy(x)
+    def objective(mean: Tensor, log_std: Tensor) -> Tensor:
         ratio = torch.exp(log_prob(mean, log_std, samples) - old_log_prob)
-        return (ratio * advantages).mean() + lambda_h * entropy(policy.log_std)
+        return (ratio * advantages).mean() + lambda_h * entropy(log_std)
 
+    # At the old policy the ratio is one, and its gradient that of log π.
+    mean_gradient, log_std_gradient = log_prob_gradient(old_mean, old_log_std, samples, advantages / len(x))
+    gradient = concatenated([*policy.mean.vjp(trace, mean_gradient), log_std_gradient + lambda_h])
+    fisher = fisher_vector_product(policy, trace, config.cg_damping)
+    direction, product = conjugate_gradient(fisher, gradient, config.cg_iterations)
+    full_step = torch.sqrt(2 * config.max_kl / (direction @ product + 1e-12)) * direction
+
+    before = objective(old_mean, old_log_std)
     parameters = list(_parameters(policy))
-    before = objective()
-    gradient = parameters_to_vector(torch.autograd.grad(before, parameters))
-    fisher = fisher_vector_product(policy, x, config.cg_damping)
-    direction = conjugate_gradient(fisher, gradient, config.cg_iterations)
-    curvature = direction @ fisher(direction)
-    full_step = torch.sqrt(2 * config.max_kl / (curvature + 1e-12)) * direction
-
-    with torch.no_grad():
-        start = parameters_to_vector(parameters)
-        for backtracks in range(config.max_backtracks):
-            vector_to_parameters(start + config.backtrack_ratio**backtracks * full_step, parameters)
-            kl = kl_divergence(old_mean, old_log_std, *policy(x))
-            improvement = objective() - before
-            if kl <= config.max_kl and improvement > 0:  # NaN fails both
-                return _info(kl.item(), policy, improvement.item(), backtracks)
-        vector_to_parameters(start, parameters)
+    start = concatenated(parameters)
+    for backtracks in range(config.max_backtracks):
+        vector_to_parameters(start + config.backtrack_ratio**backtracks * full_step, parameters)
+        mean = policy.mean.trace(x)[-1]
+        kl = kl_divergence(old_mean, old_log_std, mean, policy.log_std)
+        improvement = objective(mean, policy.log_std) - before
+        if kl <= config.max_kl and improvement > 0:  # NaN fails both
+            return _info(kl.item(), policy, improvement.item(), backtracks)
+    vector_to_parameters(start, parameters)
     return _info(0.0, policy, 0.0, config.max_backtracks)
 
 

@@ -8,7 +8,7 @@ import torch
 from torch import Tensor, nn
 
 from gailfe.config import ValueConfig
-from gailfe.networks import mlp
+from gailfe.mlp import MLP, concatenated, flatten_parameters
 
 
 class ValueFunction(nn.Module):
@@ -26,17 +26,19 @@ class ValueFunction(nn.Module):
         super().__init__()
         self.config = config
         self.generator = generator
-        self.net = mlp([observation_dim, *config.hidden_sizes, 1], generator)
+        self.net = MLP([observation_dim, *config.hidden_sizes, 1], generator)
         # In float64: with a return of 1000 ± 1 the square of the mean would swallow the variance.
         self.register_buffer("mean", torch.zeros((), dtype=torch.float64))
         self.register_buffer("std", torch.ones((), dtype=torch.float64))
         self.register_buffer("seen", torch.zeros((), dtype=torch.bool))
-        self.optimizer = torch.optim.Adam(self.net.parameters(), lr=config.learning_rate, fused=True)
+        self.weights = flatten_parameters(self.net.parameters())
+        self.optimizer = torch.optim.Adam([self.weights], lr=config.learning_rate, fused=True)
 
     def forward(self, x: Tensor) -> Tensor:
         """Normalised observations (…, obs_dim) → values (…)."""
         return self.mean.float() + self.std.float() * self.net(x).squeeze(-1)
 
+    @torch.no_grad()
     def fit(self, x: Tensor, returns: Tensor) -> float:
         """Regress on `returns` (n,) at `x` (n, obs_dim); the first epoch's mean squared error, standardised."""
         self._track(returns)
@@ -45,15 +47,14 @@ class ValueFunction(nn.Module):
         for epoch in range(self.config.epochs):
             order = torch.randperm(len(x), generator=self.generator)
             for index in order.split(self.config.minibatch_size):
-                loss = (self.net(x[index]).squeeze(-1) - targets[index]).square().mean()
-                self.optimizer.zero_grad()
-                loss.backward()
+                trace = self.net.trace(x[index])
+                error = trace[-1] - targets[index].unsqueeze(-1)
+                self.weights.grad = concatenated(self.net.vjp(trace, 2 / len(index) * error))
                 self.optimizer.step()
                 if epoch == 0:
-                    before += loss.item() * len(index) / len(x)
+                    before += error.square().sum().item() / len(x)
         return before
 
-    @torch.no_grad()
     def _track(self, returns: Tensor) -> None:
         returns = returns.double()
         rate = 0.1 if self.seen else 1.0

@@ -167,8 +167,30 @@ def test_the_gradient_penalty_is_the_squared_distance_of_the_gradients_norm_from
     for norm in (0.25, 1.0, 3.0):
         with torch.no_grad():
             weight.mul_(norm / weight.norm())
-        penalty = gradient_penalty(discriminator, policy, expert, seeded(0))
+            penalty, _ = gradient_penalty(discriminator, policy, expert, seeded(0))
         assert penalty.item() == pytest.approx((norm - 1) ** 2, abs=1e-5)
+
+
+@pytest.mark.parametrize("lambda_f", [0.0, 2.0])
+def test_a_steps_gradient_is_autograds_of_the_whole_loss(lambda_f: float) -> None:
+    discriminator = make([8, 8]).double()
+    policy, expert, failed = (pairs(s, i).double() for i, s in enumerate((0.5, -0.5, 0.0)))
+    config = DiscriminatorConfig(gradient_penalty=3.0, logit_entropy=0.1)
+    mix = torch.rand(len(policy), 1, generator=seeded(7))
+    points = (mix * policy + (1 - mix) * expert).requires_grad_()
+    (slope,) = torch.autograd.grad(discriminator(points).sum(), points, create_graph=True)
+    logits = discriminator(policy), discriminator(expert)
+    loss = -gailfe_objective(*logits, discriminator(failed), lambda_f, Z_F)
+    loss = loss - 0.1 * logit_entropy(torch.cat(logits)) + 3.0 * ((slope.norm(dim=-1) - 1) ** 2).mean()
+    parameters = list(discriminator.parameters())
+    expected = torch.autograd.grad(loss, parameters, allow_unused=True)
+
+    optimizer = torch.optim.SGD(parameters, lr=0.0)
+    info = discriminator_step(discriminator, optimizer, policy, expert, failed, lambda_f, Z_F, config, seeded(7))
+    assert info["discriminator_loss"] == pytest.approx(loss.item())
+    for parameter, theirs in zip(parameters, expected, strict=True):
+        assert parameter.grad is not None
+        torch.testing.assert_close(parameter.grad, theirs)
 
 
 def test_the_gradient_penalty_draws_the_gradients_norm_towards_one() -> None:

@@ -8,7 +8,8 @@ from helpers import box, make_policy, seeded
 from torch.distributions import Independent, Normal
 from torch.distributions import kl_divergence as exact_kl
 
-from gailfe.networks import RunningMeanStd, entropy, kl_divergence, log_prob, mlp
+from gailfe.mlp import MLP
+from gailfe.networks import RunningMeanStd, entropy, kl_divergence, log_prob, log_prob_gradient
 
 
 @pytest.mark.parametrize("chunks", [[1000], [1, 1, 998], [300, 1, 450, 249]])
@@ -86,7 +87,7 @@ def test_log_prob_entropy_and_kl_equal_those_of_torch_distributions(seed: int) -
 def test_weights_come_from_the_given_generator_alone() -> None:
     def weights(seed: int, global_seed: int) -> torch.Tensor:
         torch.manual_seed(global_seed)
-        return torch.nn.utils.parameters_to_vector(mlp([3, 8, 2], seeded(seed)).parameters())
+        return torch.nn.utils.parameters_to_vector(MLP([3, 8, 2], seeded(seed)).parameters())
 
     assert torch.equal(weights(seed=0, global_seed=1), weights(seed=0, global_seed=2))
     assert not torch.equal(weights(seed=0, global_seed=1), weights(seed=1, global_seed=1))
@@ -105,3 +106,24 @@ def test_the_log_std_is_trained_with_the_weights() -> None:
     log_prob(*policy(x), actions[:, :2]).sum().backward()
     assert all(p.grad is not None and p.grad.abs().sum() > 0 for p in policy.parameters())
     assert any(p is policy.log_std for p in policy.parameters())
+
+
+def test_the_gradient_of_log_prob_is_autograds() -> None:
+    generator = seeded(5)
+    mean = torch.randn(7, 3, generator=generator, dtype=torch.float64, requires_grad=True)
+    log_std = torch.randn(3, generator=generator, dtype=torch.float64, requires_grad=True)
+    actions = torch.randn(7, 3, generator=generator, dtype=torch.float64)
+    weights = torch.randn(7, generator=generator, dtype=torch.float64)
+    expected = torch.autograd.grad((weights * log_prob(mean, log_std, actions)).sum(), (mean, log_std))
+    with torch.no_grad():
+        torch.testing.assert_close(log_prob_gradient(mean, log_std, actions, weights), expected)
+
+
+def test_an_actor_is_the_mean_of_normalised_observations() -> None:
+    policy = make_policy(spread=0.5)
+    observations = 5 + 3 * torch.randn(200, 3, generator=seeded(6), dtype=torch.float64)
+    policy.normalizer.update(observations)
+    observations[0] = 1e9  # clipped
+    with torch.no_grad():
+        expected = policy.mean(policy.normalizer(observations))
+        torch.testing.assert_close(policy.actor()(observations), expected)

@@ -12,7 +12,7 @@ from torch.nn.utils import parameters_to_vector
 
 from expert.ppo import PPO, RewardScale
 from gailfe.config import PPOConfig
-from gailfe.networks import entropy
+from gailfe.networks import entropy, log_prob
 from gailfe.rollout import Batch
 
 NUM_STEPS, NUM_ENVS = 64, 4
@@ -108,6 +108,37 @@ def test_a_ratio_beyond_the_clip_in_the_advantages_favour_gives_no_more_gradient
         ppo.update(bandit(ppo, 0), progress=0.0)
     moved = [abs(mean_action(ppo) - mean_action(make_ppo())) for ppo in (tight, loose)]
     assert moved[0] < 0.5 * moved[1]
+
+
+def test_a_gradient_step_follows_autograds_gradient_of_the_clipped_loss() -> None:
+    ppo = make_ppo(
+        epochs=1, minibatch_size=NUM_STEPS * NUM_ENVS, entropy_coefficient=0.1, max_grad_norm=1e9, clip=0.1
+    )
+    generator, rows = seeded(3), 40
+    x = torch.randn(rows, 3, generator=generator)
+    mean, log_std = ppo.policy(x)
+    samples = mean.detach() + torch.randn(rows, 1, generator=generator)
+    old_log_prob = log_prob(mean, log_std, samples).detach() + 0.2 * torch.randn(rows, generator=generator)
+    advantages, returns = torch.randn(2, rows, generator=generator)
+
+    ratio = (log_prob(mean, log_std, samples) - old_log_prob).exp()
+    standardised = (advantages - advantages.mean()) / advantages.std()
+    surrogate = torch.min(ratio * standardised, ratio.clamp(0.9, 1.1) * standardised).mean()
+    squared = 0.5 * (ppo.value(x).squeeze(-1) - returns).square().mean()
+    loss = -surrogate + squared - 0.1 * entropy(log_std)
+    parameters = [*ppo.policy.mean.parameters(), ppo.policy.log_std, *ppo.value.parameters()]
+    expected = parameters_to_vector(torch.autograd.grad(loss, parameters))
+    assert 0.2 < (ratio != ratio.clamp(0.9, 1.1)).float().mean() < 0.8
+
+    with torch.no_grad():
+        ppo._step(x, samples, old_log_prob, advantages, returns)
+    assert ppo.weights.grad is not None
+    torch.testing.assert_close(ppo.weights.grad, expected, rtol=1e-4, atol=1e-6)
+
+    ppo.config.max_grad_norm = 0.01  # the same gradient, shortened
+    with torch.no_grad():
+        ppo._step(x, samples, old_log_prob, advantages, returns)
+    assert ppo.weights.grad.norm() == pytest.approx(0.01, rel=1e-3)
 
 
 def test_the_entropy_coefficient_keeps_the_policy_wide() -> None:

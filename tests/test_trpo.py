@@ -15,6 +15,7 @@ from torch.nn.utils import parameters_to_vector
 
 import gailfe.trpo
 from gailfe.config import TRPOConfig
+from gailfe.mlp import Trace
 from gailfe.networks import GaussianPolicy
 from gailfe.trpo import conjugate_gradient, fisher_vector_product, trpo_step
 
@@ -57,8 +58,9 @@ def test_fisher_vector_product_is_the_hessian_of_the_mean_kl_log_std_included(da
     matrix = explicit_fisher(policy, x)
     size = len(matrix)
     assert torch.linalg.matrix_rank(matrix[-2:, -2:]) == 2  # the log-std curves the KL too
-    multiply = fisher_vector_product(policy, x, damping)
-    products = torch.stack([multiply(unit) for unit in torch.eye(size, dtype=torch.float64)])
+    with torch.no_grad():
+        multiply = fisher_vector_product(policy, policy.mean.trace(x), damping)
+        products = torch.stack([multiply(unit) for unit in torch.eye(size, dtype=torch.float64)])
     torch.testing.assert_close(products, matrix + damping * torch.eye(size, dtype=torch.float64))
 
 
@@ -68,15 +70,18 @@ def test_conjugate_gradient_solves_a_positive_definite_system(seed: int) -> None
     factor = torch.randn(20, 20, generator=generator, dtype=torch.float64)
     matrix = factor @ factor.T / 20 + torch.eye(20, dtype=torch.float64)
     b = torch.randn(20, generator=generator, dtype=torch.float64)
-    solution = conjugate_gradient(lambda v: matrix @ v, b, iterations=40)
+    solution, product = conjugate_gradient(lambda v: matrix @ v, b, iterations=40)
     torch.testing.assert_close(solution, torch.linalg.solve(matrix, b), atol=1e-4, rtol=1e-4)
+    torch.testing.assert_close(product, matrix @ solution)
+    early, product = conjugate_gradient(lambda v: matrix @ v, b, iterations=3)
+    torch.testing.assert_close(product, matrix @ early)
 
 
 def test_conjugate_gradient_leaves_its_right_hand_side_alone_and_maps_zero_to_zero() -> None:
     b = torch.ones(4)
     conjugate_gradient(lambda v: 2 * v, b, iterations=10)
     assert torch.equal(b, torch.ones(4))
-    assert torch.equal(conjugate_gradient(lambda v: 2 * v, torch.zeros(4), iterations=10), torch.zeros(4))
+    assert torch.equal(conjugate_gradient(lambda v: 2 * v, torch.zeros(4), iterations=10)[0], torch.zeros(4))
 
 
 @pytest.mark.parametrize("max_kl", [0.001, 0.01, 0.1])
@@ -154,7 +159,9 @@ def test_a_step_that_cannot_improve_leaves_the_weights_bit_identical(
     policy, x, samples, advantages = problem(6)
     if obstacle == "wrong direction":
         solve = conjugate_gradient
-        monkeypatch.setattr(gailfe.trpo, "conjugate_gradient", lambda *arguments: -solve(*arguments))
+        monkeypatch.setattr(
+            gailfe.trpo, "conjugate_gradient", lambda *arguments: tuple(-t for t in solve(*arguments))
+        )
     elif obstacle == "flat objective":
         advantages = torch.full_like(advantages, 0.5)
     else:
@@ -168,8 +175,8 @@ def test_a_step_that_cannot_improve_leaves_the_weights_bit_identical(
 
 
 def test_a_step_that_overshoots_is_shortened_until_it_keeps_the_bound(monkeypatch: pytest.MonkeyPatch) -> None:
-    def underestimate(policy: GaussianPolicy, x: Tensor, damping: float) -> Callable[[Tensor], Tensor]:
-        multiply = fisher_vector_product(policy, x, damping)
+    def underestimate(policy: GaussianPolicy, trace: Trace, damping: float) -> Callable[[Tensor], Tensor]:
+        multiply = fisher_vector_product(policy, trace, damping)
         return lambda v: 0.01 * multiply(v)  # the full step comes out ten times too long
 
     monkeypatch.setattr(gailfe.trpo, "fisher_vector_product", underestimate)
