@@ -6,6 +6,7 @@ import csv
 import json
 import logging
 import math
+import time
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
@@ -77,6 +78,9 @@ def env_recipe(env: EnvConfig) -> dict[str, Any]:
 def train_expert(config: Config, folder: Path) -> None:
     """Train into `folder`: policy.safetensors and policy.json, curve.csv, evaluation.json.
 
+    In curve.csv, as in a run's metrics.csv, steps_per_s is of collecting and learning alone and wall_time_s [s]
+    counts evaluations too, and goes on where an interrupted training's checkpoint left it.
+
     PPO often loses its best policy late in training, so the expert is the best evaluated checkpoint, not the last.
     Checkpoints are compared on the same initial states; the final evaluation of the best one uses fresh ones.
     """
@@ -100,10 +104,13 @@ def train_expert(config: Config, folder: Path) -> None:
     progress = Progress(
         f"{config.env.name}: expert", num_iterations * steps_per_iteration, len(curve) * steps_per_iteration
     )
+    wall_time = curve[-1].get("wall_time_s", 0.0) if curve else 0.0  # a checkpoint of earlier code has none
     for iteration in range(len(curve) + 1, num_iterations + 1):
+        started = time.perf_counter()
         batch = collector.collect(ppo.policy, steps_per_iteration // env.num_envs, ppo.generator)
         row: dict[str, float] = {"iteration": iteration, "env_steps": iteration * steps_per_iteration}
         row |= ppo.update(batch, progress=(iteration - 1) / num_iterations)
+        row["steps_per_s"] = steps_per_iteration / (time.perf_counter() - started)
         if batch.finished:
             row["return_mean"] = sum(t.total_reward for t in batch.finished) / len(batch.finished)
             row["episode_length_mean"] = sum(map(len, batch.finished)) / len(batch.finished)
@@ -118,6 +125,8 @@ def train_expert(config: Config, folder: Path) -> None:
                 )
             if row["eval_return_mean"] > _best(curve):
                 save_policy(folder, ppo.policy, _architecture(config))
+        wall_time += time.perf_counter() - started
+        row["wall_time_s"] = wall_time
         curve.append(row)
         if evaluate:
             save_checkpoint(

@@ -136,9 +136,9 @@ def test_killed_run_resumes_to_the_same_metrics(sweep):
     pd.testing.assert_frame_equal(metrics(run_folder), metrics(uninterrupted.parent), check_exact=True)
 
 
-def test_killed_expert_resumes_to_the_same_policy(tmp_path):
-    longer = ["env.ppo.total_steps=8192"]
-    for name in ("killed", "whole"):
+def test_killed_expert_resumes_to_the_same_policy_and_curve(tmp_path):
+    longer, names = ["env.ppo.total_steps=8192"], ("killed", "whole")
+    for name in names:
         process = start("expert.train", tmp_path / name, *longer)
         if name == "killed":
             wait_for(lambda: list((tmp_path / "killed").glob("artifacts/experts/*.partial/checkpoint.pt")))
@@ -148,11 +148,14 @@ def test_killed_expert_resumes_to_the_same_policy(tmp_path):
         output, _ = process.communicate()
         assert process.returncode == 0, output
         assert ("resumed after" in output) == (name == "killed")
-    killed, whole = (
-        next((tmp_path / name).glob("artifacts/experts/*/policy.safetensors")).read_bytes()
-        for name in ("killed", "whole")
-    )
+    experts = [next((tmp_path / name).glob("artifacts/experts/*/curve.csv")).parent for name in names]
+    killed, whole = ((expert / "policy.safetensors").read_bytes() for expert in experts)
     assert killed == whole
+    curves = [pd.read_csv(expert / "curve.csv") for expert in experts]
+    pd.testing.assert_frame_equal(*(curve.drop(columns=TIMINGS) for curve in curves), check_exact=True)
+    for curve in curves:  # the resumed one goes on counting where its checkpoint stood
+        learning = curve["env_steps"].diff() / curve["steps_per_s"]
+        assert (curve["wall_time_s"].diff()[1:] >= learning[1:]).all()
 
 
 def test_two_processes_do_not_share_a_run_folder(sweep):
