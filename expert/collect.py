@@ -18,14 +18,13 @@ from omegaconf import DictConfig
 from expert.annotators import Reference, make_annotator
 from expert.demonstrations import EXPERT, FAILED, Demonstrations, save_demonstrations
 from expert.train import env_recipe, expert_recipe, make_expert
+from gailfe.acting import Act
 from gailfe.checks import prepare
 from gailfe.config import CollectConfig, Config, ConfigError
 from gailfe.envs import VectorEnv
 from gailfe.evaluation import Evaluator
-from gailfe.networks import GaussianPolicy
 from gailfe.policy_file import load_policy
 from gailfe.progress import Progress
-from gailfe.rollout import Collector
 from gailfe.store import Store, artifact_key
 from gailfe.sweep import report_errors
 from gailfe.trajectory import Trajectory
@@ -80,7 +79,7 @@ def collect(config: Config, expert_folder: Path) -> tuple[Demonstrations, dict[s
     expert: list[Trajectory] = []
     failed: list[Trajectory] = []
     progress = Progress(f"{config.env.name}: demonstrations", settings.num_trajectories, unit="trajectories")
-    for trajectory in _episodes(Collector(env), policy, generator):
+    for trajectory in _episodes(env, policy.acting(generator)):
         (failed if annotator(trajectory) else expert).append(trajectory)
         progress.update(len(expert), f"{len(failed)} failed ones split off")
         if len(expert) == settings.num_trajectories:
@@ -102,11 +101,25 @@ def collect(config: Config, expert_folder: Path) -> tuple[Demonstrations, dict[s
     return Demonstrations(expert, failed), summary
 
 
-def _episodes(
-    collector: Collector, policy: GaussianPolicy, generator: torch.Generator | None
-) -> Iterator[Trajectory]:
+def _episodes(env: VectorEnv, act: Act) -> Iterator[Trajectory]:
+    """One after the other, without end, from a single environment that begins anew by itself."""
+    latest = env.reset()
     while True:
-        yield from collector.collect(policy, 256, generator).finished
+        observations, actions, rewards = [latest], [], []
+        ended = False
+        while not ended:
+            actions.append(act(latest))
+            step = env.step(actions[-1])
+            observations.append(step.next_observations)
+            rewards.append(step.rewards)
+            latest, ended = step.observations, bool(step.terminated[0] or step.truncated[0])
+        yield Trajectory(
+            np.concatenate(observations),
+            np.concatenate(actions),
+            np.concatenate(rewards),
+            terminated=bool(step.terminated[0]),
+            truncated=bool(step.truncated[0]),
+        )
 
 
 def _mean_return(trajectories: Sequence[Trajectory]) -> float | None:

@@ -5,11 +5,10 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 import numpy as np
-import torch
 
+from gailfe.acting import CanAct
 from gailfe.config import EnvConfig
 from gailfe.envs import episode_limit, make_env
-from gailfe.networks import GaussianPolicy
 from gailfe.trajectory import Trajectory
 
 FRESH_SEED = 1000  # of initial states by which no checkpoint with a smaller seed was chosen
@@ -49,8 +48,7 @@ class Evaluator:
         self._limit = episode_limit(config)
         self._seed = seed
 
-    @torch.no_grad()
-    def __call__(self, policy: GaussianPolicy, index: int = 0) -> Evaluation:
+    def __call__(self, policy: CanAct, index: int = 0) -> Evaluation:
         """Evaluate the mean action of `policy`; `index` chooses the initial states."""
         seeds = np.random.SeedSequence([self._seed, index]).generate_state(len(self._envs))
         pairs = zip(self._envs, seeds, strict=True)
@@ -59,10 +57,10 @@ class Evaluator:
         rewards: list[list[float]] = [[] for _ in self._envs]
         terminated = [False] * len(self._envs)
         active = list(range(len(self._envs)))
-        act = policy.actor()
+        act = policy.acting()
         while active:
             latest = np.stack([observations[i][-1] for i in active])
-            for i, action in zip(active, policy.to_env(act(torch.from_numpy(latest))).numpy(), strict=True):
+            for i, action in zip(active, act(latest), strict=True):
                 observation, reward, terminated[i], truncated, _ = self._envs[i].step(action)
                 observations[i].append(np.asarray(observation))
                 actions[i].append(action)

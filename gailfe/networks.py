@@ -10,9 +10,11 @@ import math
 from collections.abc import Callable, Iterable
 
 import gymnasium
+import numpy as np
 import torch
 from torch import Tensor, nn
 
+from gailfe.acting import Act
 from gailfe.mlp import MLP
 
 CLIP = 10.0  # standard deviations
@@ -100,6 +102,19 @@ class GaussianPolicy(nn.Module):
         def act(observations: Tensor) -> Tensor:
             x = (observations - mean).mul_(scale).clamp_(-CLIP, CLIP).float()
             return self.mean.trace(x)[-1]
+
+        return act
+
+    def acting(self, generator: torch.Generator | None = None) -> Act:
+        """How the policy as it is now acts in an environment: with its mean, or with noise from `generator`."""
+        mean, std = self.actor(), torch.exp(self.log_std.detach())
+
+        @torch.no_grad()
+        def act(observations: np.ndarray) -> np.ndarray:
+            actions = mean(torch.from_numpy(observations))
+            if generator is not None:
+                actions += std * torch.randn(actions.shape, generator=generator)
+            return self.to_env(actions).numpy()
 
         return act
 

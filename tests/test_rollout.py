@@ -171,3 +171,25 @@ def test_a_trajectory_whose_lengths_disagree_is_refused(change: dict[str, np.nda
 
 def test_hoppers_registered_limit_applies_where_none_is_given() -> None:
     assert all(t.terminated for t in collect(120, config=HOPPER).finished)
+
+
+def test_a_policy_that_acts_by_itself_does_what_a_collector_would_have_it_do() -> None:
+    policy = hopper_policy(log_std_init=-1.0)
+    policy.normalizer.update(3.0 + 2.0 * torch.randn(100, 11, generator=seeded(1)))
+    batch = Collector(VectorEnv(SHORT, num_envs=3, seed=0)).collect(policy, 256, None)
+    act = policy.acting()
+    actions = np.stack([act(observations) for observations in batch.observations.numpy()])
+    assert actions == pytest.approx(batch.actions.numpy(), abs=1e-6)
+
+
+def test_sampled_actions_scatter_around_the_mean_and_repeat_with_the_seed() -> None:
+    policy = hopper_policy(log_std_init=-3.0)
+    observations = np.random.default_rng(0).normal(size=(2000, 11))
+    mean, first, again, other = (
+        policy.acting(generator)(observations) for generator in (None, seeded(5), seeded(5), seeded(6))
+    )
+    assert np.array_equal(first, again)
+    assert not np.array_equal(first, other)
+    noise = np.where(np.abs(mean) < 0.7, first - mean, np.nan)  # away from where the bounds clip it
+    assert np.nanstd(noise, axis=0) == pytest.approx(policy.log_std.detach().exp().numpy(), rel=0.1)
+    assert np.nanmean(noise, axis=0) == pytest.approx(0.0, abs=0.01)
