@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import json
 import logging
 import shutil
@@ -16,6 +17,7 @@ import torch
 from omegaconf import DictConfig
 
 from expert.annotators import Reference, make_annotator
+from expert.checkpoints import earlier_checkpoints
 from expert.demonstrations import EXPERT, FAILED, Demonstrations, save_demonstrations
 from expert.train import env_recipe, expert_recipe, make_expert
 from gailfe.acting import Act
@@ -91,13 +93,15 @@ def collect(config: Config, expert_folder: Path) -> tuple[Demonstrations, dict[s
                 f"{settings.num_trajectories} are wanted; train a better expert, allow more attempts, or take "
                 "its mean action (demonstrations.deterministic=true)"
             )
-    summary = {
-        "tried": len(expert) + len(failed),
-        "kept": len(expert),
-        "failed": len(failed),
-        "expert_return_mean": _mean_return(expert),
-        "failed_return_mean": _mean_return(failed),
-    }
+    summary: dict[str, Any] = {"tried": len(expert) + len(failed), "kept": len(expert), "failed": len(failed)}
+    for path in earlier_checkpoints(expert_folder, settings.earlier_checkpoints):
+        younger = load_policy(path, env.observation_dim, env.action_space)
+        episodes = itertools.islice(_episodes(env, younger.acting(generator)), settings.earlier_episodes)
+        failed += [trajectory for trajectory in episodes if annotator(trajectory)]
+        summary["earlier_tried"] = summary.get("earlier_tried", 0) + settings.earlier_episodes
+        summary["earlier_failed"] = len(failed) - summary["failed"]
+    summary["expert_return_mean"] = _mean_return(expert)
+    summary["failed_return_mean"] = _mean_return(failed)
     return Demonstrations(expert, failed), summary
 
 
@@ -133,6 +137,11 @@ def _collect_into(config: Config, expert_folder: Path, folder: Path) -> None:
     metadata = {"seed": config.demonstrations.seed, "annotator": config.annotator.name, **summary}
     save_demonstrations(folder, demonstrations, config.env, config.expert.name, metadata)
     (folder / SUMMARY).write_text(json.dumps(summary, indent=2) + "\n")
+    if "earlier_tried" in summary:
+        log.info(
+            "demonstrations: %(earlier_failed)d of %(earlier_tried)d episodes of earlier checkpoints failed",
+            summary,
+        )
     log.info(
         "demonstrations: tried %d episodes, kept %d (mean return %.0f), split off %d failed by %s%s",
         summary["tried"],
@@ -140,7 +149,7 @@ def _collect_into(config: Config, expert_folder: Path, folder: Path) -> None:
         summary["expert_return_mean"],
         summary["failed"],
         config.annotator.name,
-        "" if summary["failed"] else ": β_F will begin empty",
+        "" if demonstrations.failed else ": β_F will begin empty",
     )
 
 

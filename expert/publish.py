@@ -14,6 +14,7 @@ from pathlib import Path
 import hydra
 from omegaconf import DictConfig, OmegaConf
 
+from expert.checkpoints import CHECKPOINTS
 from expert.train import EVALUATION, PRETRAINED, make_expert
 from gailfe.checks import prepare
 from gailfe.config import Config, ConfigError
@@ -49,7 +50,7 @@ def publish(config: Config, source: Path, folder: Path) -> None:
     evaluation = Evaluator(config.env, config.episodes, FRESH_SEED)(policy)
     manifest = verify(source)
     shutil.rmtree(folder, ignore_errors=True)
-    shutil.copytree(source, folder, ignore=shutil.ignore_patterns(MANIFEST))
+    shutil.copytree(source, folder, ignore=shutil.ignore_patterns(MANIFEST, CHECKPOINTS))
     record = {"episodes": config.episodes, **evaluation.metrics}
     (folder / EVALUATION).write_text(json.dumps(record, indent=2) + "\n")
     (folder / "README.md").write_text(card(config, evaluation, manifest["recipe"]["expert"]))

@@ -14,13 +14,14 @@ from typing import Any
 import hydra
 from omegaconf import DictConfig
 
+from expert.checkpoints import checkpoint_folder, choose_expert
 from expert.ppo import PPO
 from gailfe.checkpoint import load_checkpoint, save_checkpoint
 from gailfe.checks import prepare
 from gailfe.config import Config, ConfigError, EnvConfig
 from gailfe.envs import VectorEnv
 from gailfe.evaluation import Evaluator
-from gailfe.policy_file import ARCHITECTURE, WEIGHTS, load_policy, save_policy
+from gailfe.policy_file import ARCHITECTURE, WEIGHTS, save_policy
 from gailfe.progress import Progress
 from gailfe.rollout import Collector
 from gailfe.store import MANIFEST, ArtifactError, Store, verify
@@ -76,13 +77,12 @@ def env_recipe(env: EnvConfig) -> dict[str, Any]:
 
 
 def train_expert(config: Config, folder: Path) -> None:
-    """Train into `folder`: policy.safetensors and policy.json, curve.csv, evaluation.json.
+    """Train into `folder`: policy.safetensors and policy.json, checkpoints/, curve.csv, evaluation.json.
 
     In curve.csv, as in a run's metrics.csv, steps_per_s is of collecting and learning alone and wall_time_s [s]
     counts evaluations too, and goes on where an interrupted training's checkpoint left it.
 
     PPO often loses its best policy late in training, so the expert is the best evaluated checkpoint, not the last.
-    Checkpoints are compared on the same initial states; the final evaluation of the best one uses fresh ones.
     """
     ppo_config = config.expert
     env = VectorEnv(config.env, ppo_config.num_envs, ppo_config.seed)
@@ -123,8 +123,7 @@ def train_expert(config: Config, folder: Path) -> None:
                     f"the expert diverged by iteration {iteration}: lower expert.learning_rate"
                     f"={ppo_config.learning_rate}"
                 )
-            if row["eval_return_mean"] > _best(curve):
-                save_policy(folder, ppo.policy, _architecture(config))
+            save_policy(checkpoint_folder(folder, iteration), ppo.policy, _architecture(config))
         wall_time += time.perf_counter() - started
         row["wall_time_s"] = wall_time
         curve.append(row)
@@ -135,12 +134,10 @@ def train_expert(config: Config, folder: Path) -> None:
         progress.update(iteration * steps_per_iteration, f"best return {_best(curve):,.0f}")
 
     _write_curve(folder / "curve.csv", curve)
-    best = load_policy(folder, env.observation_dim, env.action_space)
-    final = Evaluator(config.env, ppo_config.final_eval_episodes, ppo_config.seed + 1)(best).metrics
-    record = {"episodes": ppo_config.final_eval_episodes, **final}
+    record = choose_expert(config, env, folder, curve)
     (folder / EVALUATION).write_text(json.dumps(record, indent=2) + "\n")
     checkpoint.unlink(missing_ok=True)
-    log.info("expert: return %(eval_return_mean).0f ± %(eval_return_std).0f (mean action)", final)
+    log.info("expert: return %(eval_return_mean).0f ± %(eval_return_std).0f (mean action)", record)
 
 
 def _best(curve: list[dict[str, float]]) -> float:

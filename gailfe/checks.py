@@ -101,6 +101,12 @@ def _check_demonstrations(config: Config) -> None:
     if config.demonstrations.name == "minari":
         raise ConfigError("demonstrations.dataset=None must be the folder of a Minari dataset, or its id")
     _check_order(config, "demonstrations.use_trajectories", "demonstrations.num_trajectories")
+    earlier = config.demonstrations.earlier_checkpoints
+    if earlier > 0 and config.expert.name != "ppo":
+        raise ConfigError(
+            f"demonstrations.earlier_checkpoints={earlier} needs expert=ppo, whose training keeps them, "
+            f"not expert={config.expert.name}"
+        )
     for key in ("demonstrations.failed_dataset", "demonstrations.split"):
         value = _select(config, key)
         if value not in (None, False):
@@ -155,7 +161,8 @@ RANGES: list[tuple[str, Callable[[Any], bool], str]] = [
     (
         "checkpoint_every episodes evaluation.every evaluation.episodes env.num_iterations env.max_episode_steps "
         "env.ppo.total_steps expert.num_envs expert.steps_per_iteration expert.total_steps expert.epochs "
-        "expert.eval_every expert.eval_episodes expert.final_eval_episodes demonstrations.num_trajectories "
+        "expert.eval_every expert.eval_episodes expert.finalists expert.finalist_episodes "
+        "expert.final_eval_episodes demonstrations.num_trajectories demonstrations.earlier_episodes "
         "demonstrations.max_attempts demonstrations.use_trajectories demonstrations.subsample "
         "algo.num_envs algo.steps_per_iteration algo.value.epochs algo.value.minibatch_size "
         "algo.trpo.cg_iterations algo.trpo.max_backtracks algo.discriminator.updates "
@@ -164,7 +171,8 @@ RANGES: list[tuple[str, Callable[[Any], bool], str]] = [
     ),
     ("expert.minibatch_size", lambda value: value >= 2, "at least 2, to standardise advantages"),
     (
-        "seed expert.seed demonstrations.seed algo.lambda_h algo.trpo.cg_damping expert.entropy_coefficient "
+        "seed expert.seed demonstrations.seed demonstrations.earlier_checkpoints algo.lambda_h "
+        "algo.trpo.cg_damping expert.entropy_coefficient "
         "algo.discriminator.logit_entropy algo.discriminator.gradient_penalty algo.failures.lambda_init "
         "algo.failures.lambda_learning_rate algo.failures.lambda_max",
         *NOT_NEGATIVE,

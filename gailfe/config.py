@@ -63,8 +63,10 @@ class PPOConfig:
     entropy_coefficient: float = 0.0
     max_grad_norm: float = 0.5
     target_kl: float | None = None
-    eval_every: int = 10  # iterations
+    eval_every: int = 20  # iterations
     eval_episodes: int = 10
+    finalists: int = 5
+    finalist_episodes: int = 30
     final_eval_episodes: int = 20
 
 
@@ -84,6 +86,8 @@ class CollectConfig:
     num_trajectories: int = 30
     deterministic: bool = False
     max_attempts: int = 300
+    earlier_checkpoints: int = 0
+    earlier_episodes: int = 10  # of each
 
 
 @dataclass

@@ -5,6 +5,7 @@ from __future__ import annotations
 import dataclasses
 import json
 import logging
+import shutil
 from pathlib import Path
 
 import gymnasium
@@ -14,6 +15,7 @@ import torch
 from gymnasium.envs.classic_control import PendulumEnv
 from helpers import PENDULUM, box, make_policy, seeded
 
+from expert.checkpoints import checkpoint_folder
 from expert.collect import (
     SUMMARY,
     NotEnoughDemonstrations,
@@ -216,3 +218,23 @@ def test_demonstrations_depend_on_expert_annotator_and_settings_and_not_on_names
     moved = make_config()
     moved.experiment, moved.seed, moved.paths.runs, moved.env.num_iterations = "other", 5, "elsewhere", 7
     assert key(moved) == first
+
+
+def test_earlier_selves_add_their_failures_and_none_of_their_successes(tmp_path: Path, expert: Path) -> None:
+    folder = tmp_path / "expert"
+    shutil.copytree(expert, folder)
+    for iteration in (10, 20, 30):
+        younger = make_policy(seed=iteration, action_dim=1, space=box([-2.0], [2.0]), spread=2.0)
+        save_policy(checkpoint_folder(folder, iteration), younger, {"hidden_sizes": [5], "activation": "tanh"})
+    plain = make_config(min_return=-100.0, num_trajectories=4)
+    before, without = collect(plain, folder)
+    settings = make_config(min_return=-100.0, num_trajectories=4, earlier_checkpoints=2, earlier_episodes=6)
+    demonstrations, summary = collect(settings, folder)
+    assert len(demonstrations.expert) == len(before.expert)
+    for ours, theirs in zip(demonstrations.expert, before.expert, strict=True):
+        assert np.array_equal(ours.observations, theirs.observations)
+    added = demonstrations.failed[len(before.failed) :]
+    assert (summary["tried"], summary["failed"]) == (without["tried"], without["failed"])
+    assert summary["earlier_tried"] == 12
+    assert 0 < summary["earlier_failed"] == len(added) < 12
+    assert all(trajectory.total_reward < -100.0 for trajectory in added)

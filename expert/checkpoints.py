@@ -1,0 +1,59 @@
+"""The policies that an expert's training passed through: which is the expert, and who it was before."""
+
+from __future__ import annotations
+
+import logging
+import shutil
+from pathlib import Path
+
+from gailfe.config import Config
+from gailfe.envs import VectorEnv
+from gailfe.evaluation import Evaluator
+from gailfe.policy_file import ARCHITECTURE, WEIGHTS, load_policy
+
+log = logging.getLogger(__name__)
+
+CHECKPOINTS = "checkpoints"  # in the expert's folder: a policy for every evaluation, by its iteration
+SELECTION_SEED = 1  # beside the seed of the evaluations along the way
+FINAL_SEED = 2
+
+
+def checkpoint_folder(folder: Path, iteration: int) -> Path:
+    """Where the policy after `iteration` belongs."""
+    path = folder / CHECKPOINTS / f"{iteration:06d}"
+    path.mkdir(parents=True, exist_ok=True)
+    return path
+
+
+def choose_expert(config: Config, env: VectorEnv, folder: Path, curve: list[dict[str, float]]) -> dict[str, float]:
+    """Make the best policy of a training its expert: policy.safetensors and policy.json in `folder`.
+
+    The best few evaluations along the way are of few episodes and partly luck, so these finalists meet again, in
+    more episodes from initial states of their own, the same for all.
+
+    Returns:
+        What the expert achieves in fresh episodes, from initial states that chose nothing, and its iteration.
+    """
+    settings = config.expert
+    evaluated = [row for row in curve if "eval_return_mean" in row]
+    finalists = sorted(evaluated, key=lambda row: row["eval_return_mean"])[-settings.finalists :]
+    evaluator = Evaluator(config.env, settings.finalist_episodes, settings.seed + SELECTION_SEED)
+    scores = {}
+    for row in finalists:
+        iteration = int(row["iteration"])
+        policy = load_policy(checkpoint_folder(folder, iteration), env.observation_dim, env.action_space)
+        scores[iteration] = evaluator(policy).metrics["eval_return_mean"]
+    best = max(scores, key=lambda iteration: scores[iteration])
+    log.info("expert: the checkpoint of iteration %d is the best of %d finalists", best, len(scores))
+    for name in (WEIGHTS, ARCHITECTURE):
+        shutil.copyfile(checkpoint_folder(folder, best) / name, folder / name)
+    policy = load_policy(folder, env.observation_dim, env.action_space)
+    final = Evaluator(config.env, settings.final_eval_episodes, settings.seed + FINAL_SEED)(policy)
+    return {"episodes": settings.final_eval_episodes, "iteration": best, **final.metrics}
+
+
+def earlier_checkpoints(folder: Path, count: int) -> list[Path]:
+    """So many of an expert's earlier selves, evenly spaced along its training, the youngest first."""
+    paths = sorted((folder / CHECKPOINTS).glob("*"))
+    count = min(count, len(paths))
+    return [paths[int((i + 0.5) * len(paths) / count)] for i in range(count)]
