@@ -6,6 +6,7 @@ observation of an episode as part of the step's arrays, which is all that this o
 
 from __future__ import annotations
 
+import copy
 import logging
 from typing import Any, NamedTuple
 
@@ -38,15 +39,15 @@ class Step(NamedTuple):
 
 
 def make_env(config: EnvConfig, **kwargs: Any) -> gymnasium.Env:
-    """One environment, without a time limit of its own (`VectorEnv` counts) and without checkers.
+    """One environment, without a time limit of its own (`VectorEnv` counts) and without Gymnasium's checkers.
 
     Raises:
         ConfigError: if Gymnasium doesn't know the id, or the spaces are not flat Boxes.
     """
     try:
-        env = gymnasium.make(
-            config.id, max_episode_steps=-1, disable_env_checker=True, **{**config.kwargs, **kwargs}
-        )
+        spec = copy.deepcopy(gymnasium.spec(config.id))
+        spec.order_enforce = False
+        env = gymnasium.make(spec, max_episode_steps=-1, disable_env_checker=True, **{**config.kwargs, **kwargs})
     except (gymnasium.error.Error, TypeError) as error:
         raise ConfigError(f"env.id={config.id} with env.kwargs={dict(config.kwargs)}: {error}") from error
     for name, space in (("observation", env.observation_space), ("action", env.action_space)):

@@ -96,7 +96,7 @@ class MLP(nn.Sequential):
         """Jᵀ grad: the gradient in the parameters, given the one in the output, (n, out)."""
         gradients: list[Tensor] = []
         for i in reversed(range(len(self._weights))):
-            gradients += [grad.sum(0), grad.t() @ trace[i]]
+            gradients += [grad.sum(0), (trace[i].t() @ grad).t()]  # with few inputs twice as fast as gradᵀ trace
             if i > 0:
                 grad = self._times_slope(grad @ self._weights[i], trace[i])
         return gradients[::-1]
@@ -137,8 +137,9 @@ class MLP(nn.Sequential):
             back = self._times_slope(back, trace[i + 1])
             if self._is_tanh:  # its slope, 1 − tanh², lets more or less of the tangent through
                 back.addcmul_(trace[i + 1] * deltas[i], moves[i], value=-2)
-            gradients += [back.sum(0), torch.addmm(deltas[i].t() @ tangents[i], back.t(), trace[i])]
-            back = back @ self._weights[i]
+            gradients += [back.sum(0), (tangents[i].t() @ deltas[i]).addmm_(trace[i].t(), back).t()]
+            if i > 0:
+                back = back @ self._weights[i]
         return gradients[::-1]
 
     def _times_slope(self, grad: Tensor, activations: Tensor) -> Tensor:
