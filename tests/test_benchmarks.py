@@ -1,0 +1,69 @@
+"""What the benchmarks rest on: a replay of the very same work, and time that is counted once."""
+
+from __future__ import annotations
+
+import time
+
+import numpy as np
+import pytest
+from helpers import HOPPER
+
+from benchmarks.machine import table
+from benchmarks.parts import Parts
+from benchmarks.recording import Episode, recording, replay
+from gailfe.envs import VectorEnv
+
+
+def record(steps: int, seed: int = 0) -> list[Episode]:
+    env = VectorEnv(HOPPER, 3, seed)
+    env.reset()
+    generator = np.random.default_rng(seed)
+
+    def act() -> None:
+        env.step(generator.uniform(-1, 1, (3, env.action_dim)).astype(np.float32))
+
+    for _ in range(7):
+        act()  # before the recording: it must begin in the middle of episodes
+    with recording() as episodes:
+        for _ in range(steps):
+            act()
+    act()  # after it
+    return episodes
+
+
+def test_a_replay_goes_through_every_recorded_step_to_the_same_states() -> None:
+    episodes = record(100)
+    assert sum(len(episode.actions) for episode in episodes) == 300
+    assert len(episodes) > 6  # random Hoppers fall
+    assert replay(episodes) > 0
+
+
+def test_a_replay_that_is_not_the_same_work_is_no_measurement() -> None:
+    episodes = record(40)
+    episodes[1].actions[0] = episodes[1].actions[0] + np.float32(0.1)
+    with pytest.raises(RuntimeError, match="another state"):
+        replay(episodes)
+
+
+def test_a_part_does_not_count_the_time_of_the_parts_that_it_calls() -> None:
+    class Work:
+        @staticmethod
+        def inner() -> None:
+            time.sleep(0.03)
+
+        @staticmethod
+        def outer() -> None:
+            time.sleep(0.01)
+            Work.inner()
+            Work.inner()
+
+    parts, original = Parts(), Work.outer
+    with parts.measuring([(Work, "inner", "inner"), (Work, "outer", "outer")]):
+        Work.outer()
+    assert Work.outer is original
+    assert 0.06 <= parts.seconds["inner"] < 0.2
+    assert 0.01 <= parts.seconds["outer"] < parts.seconds["inner"]
+
+
+def test_a_table_is_markdown() -> None:
+    assert table(["a", "b"], [[1, "x"]]) == "| a | b |\n| --- | --- |\n| 1 | x |\n"
