@@ -19,7 +19,7 @@ from omegaconf import DictConfig
 from expert.annotators import Reference, make_annotator
 from expert.checkpoints import earlier_checkpoints
 from expert.demonstrations import EXPERT, FAILED, Demonstrations, save_demonstrations
-from expert.train import env_recipe, expert_recipe, make_expert
+from expert.train import env_recipe, expert_recipe, load_expert, make_expert
 from gailfe.acting import Act
 from gailfe.checks import prepare
 from gailfe.config import CollectConfig, Config, ConfigError
@@ -74,7 +74,7 @@ def collect(config: Config, expert_folder: Path) -> tuple[Demonstrations, dict[s
     """
     settings = config.demonstrations
     env = VectorEnv(config.env, 1, settings.seed)
-    policy = load_policy(expert_folder, env.observation_dim, env.action_space)
+    policy = load_expert(config, expert_folder)
     generator = None if settings.deterministic else torch.Generator().manual_seed(settings.seed)
     evaluation = Evaluator(config.env, config.expert.eval_episodes, settings.seed)(policy)
     annotator = make_annotator(config.annotator, Reference.of(evaluation.trajectories))

@@ -12,11 +12,9 @@ import hydra
 from omegaconf import DictConfig
 
 from expert.annotators import Reference, make_annotator
-from expert.train import make_expert
+from expert.train import load_expert, make_expert
 from gailfe.checks import prepare
-from gailfe.envs import VectorEnv
 from gailfe.evaluation import FRESH_SEED, Evaluator
-from gailfe.policy_file import load_policy
 from gailfe.store import Store
 from gailfe.sweep import report_errors
 
@@ -26,8 +24,7 @@ def main(cfg: DictConfig) -> None:
     with report_errors():
         config = prepare(cfg)
         folder = make_expert(config, Store(Path(config.paths.artifacts)))
-        env = VectorEnv(config.env, 1, config.seed)
-        policy = load_policy(folder, env.observation_dim, env.action_space)
+        policy = load_expert(config, folder)
         evaluation = Evaluator(config.env, config.episodes, FRESH_SEED + config.seed)(policy)
         annotator = make_annotator(config.annotator, Reference.of(evaluation.trajectories))
         record = {

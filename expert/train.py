@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import csv
 import json
 import logging
@@ -16,12 +17,14 @@ from omegaconf import DictConfig
 
 from expert.checkpoints import checkpoint_folder, choose_expert
 from expert.ppo import PPO
+from expert.sb3 import load_sb3, sb3_recipe
+from gailfe.acting import CanAct
 from gailfe.checkpoint import load_checkpoint, save_checkpoint
 from gailfe.checks import prepare
 from gailfe.config import Config, ConfigError, EnvConfig
-from gailfe.envs import VectorEnv
-from gailfe.evaluation import Evaluator
-from gailfe.policy_file import ARCHITECTURE, WEIGHTS, save_policy
+from gailfe.envs import VectorEnv, box, make_env
+from gailfe.evaluation import FRESH_SEED, Evaluator
+from gailfe.policy_file import ARCHITECTURE, WEIGHTS, load_policy, save_policy
 from gailfe.progress import Progress
 from gailfe.rollout import Collector
 from gailfe.store import MANIFEST, ArtifactError, Store, verify
@@ -34,12 +37,36 @@ PRETRAINED = Path(__file__).parent / "pretrained"  # made by expert/publish.py
 
 
 def make_expert(config: Config, store: Store) -> Path:
-    """The folder of the configured expert; a PPO expert is trained if the store lacks it."""
+    """The folder of the configured expert, with its evaluation; a PPO expert is trained if the store lacks it.
+
+    Raises:
+        ConfigError: if an expert from elsewhere is not there or doesn't fit the environment; nothing is made then.
+    """
     if config.expert.name == "pretrained":
         return pretrained_folder(config)
-    return store.get(
-        "experts", config.env.name, expert_recipe(config), lambda folder: train_expert(config, folder)
-    )
+    check_expert(config)
+    make = _evaluate_sb3 if config.expert.name == "sb3" else train_expert
+    return store.get("experts", config.env.name, expert_recipe(config), lambda folder: make(config, folder))
+
+
+def load_expert(config: Config, folder: Path) -> CanAct:
+    """The policy of the expert whose folder `make_expert` returned."""
+    if config.expert.name == "sb3":
+        return load_sb3(config)  # from where it is: its folder holds what it achieves
+    with contextlib.closing(make_env(config.env)) as env:
+        return load_policy(folder, box(env.observation_space).shape[0], box(env.action_space))
+
+
+def check_expert(config: Config) -> None:
+    """Whether an expert from elsewhere, if one is configured, is there and fits the environment.
+
+    Raises:
+        ConfigError: if it is not or doesn't.
+    """
+    if config.expert.name == "pretrained":
+        pretrained_folder(config)
+    elif config.expert.name == "sb3":
+        load_sb3(config)
 
 
 def expert_recipe(config: Config) -> dict[str, Any]:
@@ -48,6 +75,8 @@ def expert_recipe(config: Config) -> dict[str, Any]:
         files = verify(pretrained_folder(config))["files"]
         made_from = {name: files[name] for name in (WEIGHTS, ARCHITECTURE)}
         made_from["eval_episodes"] = config.expert.eval_episodes  # the reference of annotators in stage 2
+    elif config.expert.name == "sb3":
+        made_from = sb3_recipe(config.expert)
     else:
         made_from = asdict(config.expert)
     return {"version": 1, "env": env_recipe(config.env), "expert": made_from}
@@ -134,10 +163,19 @@ def train_expert(config: Config, folder: Path) -> None:
         progress.update(iteration * steps_per_iteration, f"best return {_best(curve):,.0f}")
 
     _write_curve(folder / "curve.csv", curve)
-    record = choose_expert(config, env, folder, curve)
-    (folder / EVALUATION).write_text(json.dumps(record, indent=2) + "\n")
+    _record(folder, choose_expert(config, env, folder, curve))
     checkpoint.unlink(missing_ok=True)
-    log.info("expert: return %(eval_return_mean).0f ± %(eval_return_std).0f (mean action)", record)
+
+
+def _evaluate_sb3(config: Config, folder: Path) -> None:
+    episodes = config.expert.final_eval_episodes
+    evaluation = Evaluator(config.env, episodes, FRESH_SEED)(load_sb3(config))
+    _record(folder, {"episodes": episodes, **evaluation.metrics})
+
+
+def _record(folder: Path, achieved: dict[str, float]) -> None:
+    (folder / EVALUATION).write_text(json.dumps(achieved, indent=2) + "\n")
+    log.info("expert: return %(eval_return_mean).0f ± %(eval_return_std).0f (mean action)", achieved)
 
 
 def _best(curve: list[dict[str, float]]) -> float:

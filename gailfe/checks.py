@@ -76,6 +76,7 @@ def check(config: Config) -> None:
     _check_order(config, "algo.failures.lambda_init", "algo.failures.lambda_max")
     _check_order(config, "demonstrations.num_trajectories", "demonstrations.max_attempts")
     _check_demonstrations(config)
+    _check_sb3(config)
     for need in _needs(asdict(config.annotator)):
         if _select(config, need) in (None, False):
             raise ConfigError(
@@ -114,6 +115,24 @@ def _check_demonstrations(config: Config) -> None:
                 f"{key}={value} goes with demonstrations=minari and demonstrations.dataset=<folder>, "
                 f"not with demonstrations={config.demonstrations.name}"
             )
+
+
+SB3_ALGORITHMS = ("a2c", "ars", "crossq", "ddpg", "ppo", "sac", "td3", "tqc", "trpo")  # those for Box actions
+
+
+def _check_sb3(config: Config) -> None:
+    if _select(config, "expert.name") != "sb3":
+        return
+    if config.expert.file is None:
+        raise ConfigError("expert.file=None must be the .zip that Stable-Baselines3's model.save wrote")
+    is_known, known = _one_of(*SB3_ALGORITHMS)
+    if not is_known(config.expert.algo):
+        raise ConfigError(f"expert.algo={config.expert.algo} must be {known}")
+    if not config.expert.allow_pickle:
+        raise ConfigError(
+            f"expert.allow_pickle=false: expert.file={config.expert.file} holds pickles, which can run any code "
+            "when they are loaded; expert.allow_pickle=true says that you trust where it comes from"
+        )
 
 
 def _check_order(config: Config, small: str, large: str) -> None:

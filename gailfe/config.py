@@ -78,6 +78,17 @@ class PretrainedConfig:
 
 
 @dataclass
+class SB3Config:
+    name: str = MISSING
+    file: str | None = None  # the .zip that a model of Stable-Baselines3 was saved to
+    algo: str | None = None  # the class that saved it, in lower case
+    vecnormalize: str | None = None  # the statistics of its observations, if they were normalised
+    allow_pickle: bool = False  # both files run code when they are loaded
+    eval_episodes: int = 10
+    final_eval_episodes: int = 20
+
+
+@dataclass
 class CollectConfig:
     """What decides which trajectories stage 2 collects."""
 
@@ -200,7 +211,7 @@ class Config:
     checkpoint_every: int = 50  # iterations
     episodes: int = 20  # of `python -m expert.evaluate`
     env: EnvConfig = field(default_factory=EnvConfig)
-    expert: Any = MISSING  # PPOConfig or PretrainedConfig, as the group's file says
+    expert: Any = MISSING  # PPOConfig, PretrainedConfig or SB3Config, as the group's file says
     demonstrations: DemonstrationsConfig = field(default_factory=DemonstrationsConfig)
     annotator: AnnotatorConfig = field(default_factory=AnnotatorConfig)
     algo: AlgoConfig = field(default_factory=AlgoConfig)
@@ -212,4 +223,5 @@ class Config:
 ConfigStore.instance().store(name="schema", node=Config)
 ConfigStore.instance().store(group="expert", name="_ppo", node=PPOConfig)
 ConfigStore.instance().store(group="expert", name="_pretrained", node=PretrainedConfig)
+ConfigStore.instance().store(group="expert", name="_sb3", node=SB3Config)
 register_resolvers()

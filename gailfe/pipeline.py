@@ -19,7 +19,7 @@ from expert.collect import demonstrations_recipe, make_demonstrations
 from expert.demonstrations import load_demonstrations
 from expert.own_data import check_own_data, load_own_data, own_data_recipe, own_expert_record
 from expert.subsampling import choose_pairs
-from expert.train import EVALUATION, make_expert
+from expert.train import EVALUATION, check_expert, make_expert
 from gailfe.config import Config
 from gailfe.store import Store, artifact_key
 from gailfe.tracking import check_tracking
@@ -38,14 +38,16 @@ def run(config: Config, folder: Path) -> None:
     """Run what is missing of the three stages, the last one in `folder`.
 
     Raises:
-        ConfigError: if `folder` holds a run of another configuration, tracking can't work, or a dataset of one's
-            own is not there or doesn't fit the environment.
+        ConfigError: if `folder` holds a run of another configuration, tracking can't work, or a dataset or an
+            expert from elsewhere is not there or doesn't fit the environment.
         RunIsBusy: if another process is training in `folder`.
     """
     check_tracking(config)
     # An annotator that can't be called is refused now, not after the expert's training.
     make_annotator(config.annotator, reference=None)
     check_own_data(config)
+    if config.demonstrations.dataset is None:
+        check_expert(config)
     folder.mkdir(parents=True, exist_ok=True)
     try:
         with FileLock(folder / ".lock", timeout=0):

@@ -93,7 +93,7 @@ def verify(folder: Path) -> dict[str, Any]:
         raise ArtifactError(f"{folder / MANIFEST} can't be read: {error}") from error
     for name, checksum in files.items():
         path = folder / name
-        if not path.is_file() or _checksum(path) != checksum:
+        if not path.is_file() or file_checksum(path) != checksum:
             raise ArtifactError(f"{path} is missing or is not what {MANIFEST} says")
     return manifest
 
@@ -104,14 +104,15 @@ def write_manifest(folder: Path, key: str, recipe: dict[str, Any]) -> None:
     manifest = {
         "key": key,
         "recipe": recipe,
-        "files": {path.relative_to(folder).as_posix(): _checksum(path) for path in files},
+        "files": {path.relative_to(folder).as_posix(): file_checksum(path) for path in files},
     }
     partial = folder / (MANIFEST + ".partial")
     partial.write_text(json.dumps(manifest, indent=2) + "\n")
     partial.replace(folder / MANIFEST)
 
 
-def _checksum(path: Path) -> str:
+def file_checksum(path: Path) -> str:
+    """SHA-256 of a file."""
     with path.open("rb") as file:
         return hashlib.file_digest(file, "sha256").hexdigest()
 

@@ -1,0 +1,170 @@
+"""An expert that was trained with Stable-Baselines3 or sb3-contrib: `expert=sb3`.
+
+Both packages are the extra `sb3`, imported only where such an expert is used.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import importlib
+import json
+import pickle
+import zipfile
+from pathlib import Path
+from typing import Any
+
+import gymnasium
+import numpy as np
+import torch
+
+from gailfe.acting import Act
+from gailfe.config import Config, ConfigError, SB3Config
+from gailfe.envs import box, make_env
+from gailfe.store import file_checksum
+
+# Of no use without training: not unpickled, since functions of another Python can't be, and buffers can be large.
+UNUSED = {"learning_rate": 0.0, "lr_schedule": 0.0, "clip_range": 0.2, "buffer_size": 1, "seed": None}
+
+
+class SB3Policy:
+    """A model of Stable-Baselines3 as stage 2 sees it.
+
+    Args:
+        model: a loaded algorithm.
+        normalize: the VecNormalize that it was trained behind, if any.
+    """
+
+    def __init__(self, model: Any, normalize: Any | None) -> None:
+        self._model, self._normalize = model, normalize
+
+    def acting(self, generator: torch.Generator | None = None) -> Act:
+        """Raw observations (n, obs_dim) → actions (n, action_dim) as the environment receives them.
+
+        Args:
+            generator: of the policy's own noise, which TD3, DDPG and ARS don't have; None acts with its mean.
+        """
+        if generator is None:
+            return lambda observations: self._predict(observations, deterministic=True)
+        steps = 0
+
+        def act(observations: np.ndarray) -> np.ndarray:
+            nonlocal steps
+            with torch.random.fork_rng(devices=[]):  # these policies sample with torch's global generator only
+                torch.set_rng_state(generator.get_state())
+                if self._model.use_sde and _draws_exploration(steps, self._model.sde_sample_freq):
+                    self._model.policy.reset_noise()
+                actions = self._predict(observations, deterministic=False)
+                generator.set_state(torch.get_rng_state())
+            steps += 1
+            return actions
+
+        return act
+
+    def _predict(self, observations: np.ndarray, deterministic: bool) -> np.ndarray:
+        if self._normalize is not None:
+            observations = self._normalize.normalize_obs(observations)
+        actions, _ = self._model.predict(observations, deterministic=deterministic)
+        return np.asarray(actions, dtype=np.float32)
+
+
+def load_sb3(config: Config) -> SB3Policy:
+    """The configured policy.
+
+    Raises:
+        ConfigError: if a package or a file is missing, or the file is not what the configuration says, or doesn't
+            fit the environment.
+    """
+    expert: SB3Config = config.expert
+    algorithm = _algorithm(expert)
+    with contextlib.closing(make_env(config.env)) as env:
+        spaces = {"observation": box(env.observation_space), "action": box(env.action_space)}
+    file = f"expert.file={expert.file}"
+    saved = _saved(_existing("file", expert.file), file)
+    for kind, space in spaces.items():
+        theirs = saved.get(f"{kind}_space", {})
+        shape = tuple(theirs.get("_shape") or ()) if "Box" in theirs.get(":type:", "") else theirs.get(":type:")
+        _check_same(file, config, f"{kind}s", "shape", space.shape, shape)
+    try:
+        with torch.random.fork_rng(devices=[]):  # building the networks draws weights, before those of the file
+            model = algorithm.load(expert.file, device="cpu", custom_objects=UNUSED)
+    except Exception as error:  # whatever unpickling and a policy of another kind raise
+        module = saved.get("policy_class", {}).get("__module__", "unknown")
+        raise ConfigError(
+            f"{file} can't be loaded with expert.algo={expert.algo}: it must be the algorithm that saved the file "
+            f"(its policy is from {module}), with Stable-Baselines3 2 ({_told(error)})"
+        ) from error
+    for bound in ("low", "high"):
+        ours, theirs = (getattr(s, bound) for s in (spaces["action"], model.action_space))
+        if not np.allclose(ours, theirs):
+            _check_same(file, config, "actions", bound, ours.tolist(), theirs.tolist())
+    return SB3Policy(model, _vecnormalize(config, spaces["observation"]))
+
+
+def sb3_recipe(expert: SB3Config) -> dict[str, Any]:
+    """What decides the expert: the content of its files, not where they are."""
+    files = {key: getattr(expert, key) for key in ("file", "vecnormalize")}
+    return {
+        "algo": expert.algo,
+        **{key: file_checksum(Path(path)) if path else None for key, path in files.items()},
+        "eval_episodes": expert.eval_episodes,
+        "final_eval_episodes": expert.final_eval_episodes,
+    }
+
+
+def _draws_exploration(step: int, every: int) -> bool:
+    """Whether state-dependent exploration (gSDE) draws a new matrix; −1, once a rollout, is once here."""
+    return step % every == 0 if every > 0 else step == 0
+
+
+def _algorithm(expert: SB3Config) -> Any:
+    try:
+        packages = [importlib.import_module(name) for name in ("stable_baselines3", "sb3_contrib")]
+    except ImportError as error:
+        raise ConfigError(f"expert=sb3 needs the extra `sb3`: pip install -e '.[sb3]' ({error})") from error
+    classes = {name.lower(): getattr(package, name) for package in packages for name in package.__all__}
+    return classes[str(expert.algo)]  # gailfe/checks.py lists those that there are
+
+
+def _existing(key: str, path: str | None) -> Path:
+    if path is None or not Path(path).is_file():
+        raise ConfigError(f"expert.{key}={path} must be a file, and there is none of that name")
+    return Path(path)
+
+
+def _saved(path: Path, named: str) -> dict[str, Any]:
+    """What a model says of itself in plain JSON; nothing is unpickled here."""
+    try:
+        with zipfile.ZipFile(path) as archive:
+            return dict(json.loads(archive.read("data")))
+    except (zipfile.BadZipFile, KeyError, ValueError) as error:
+        raise ConfigError(f"{named} must be a .zip that Stable-Baselines3's model.save wrote ({error})") from error
+
+
+def _vecnormalize(config: Config, space: gymnasium.spaces.Box) -> Any | None:
+    if config.expert.vecnormalize is None:
+        return None
+    named = f"expert.vecnormalize={config.expert.vecnormalize}"
+    path = _existing("vecnormalize", config.expert.vecnormalize)
+    try:
+        with path.open("rb") as file:
+            loaded = pickle.load(file)
+        shape = loaded.observation_space.shape
+        loaded.normalize_obs(np.zeros((1, *shape)))
+    except Exception as error:  # unpickling raises anything
+        raise ConfigError(
+            f"{named} must be what Stable-Baselines3's VecNormalize.save wrote ({_told(error)})"
+        ) from error
+    _check_same(named, config, "observations", "shape", space.shape, shape)
+    return loaded
+
+
+def _check_same(named: str, config: Config, what: str, of: str, ours: Any, theirs: Any) -> None:
+    if ours != theirs:
+        raise ConfigError(
+            f"{named}: the {what} of env.id={config.env.id} are a Box of {of} {ours}, and the expert's must be "
+            f"too, got {theirs}"
+        )
+
+
+def _told(error: Exception) -> str:
+    return f"{type(error).__name__}: {error}"
