@@ -195,11 +195,14 @@ def _write_curve(path: Path, curve: list[dict[str, float]]) -> None:
 
 
 @hydra.main(config_path="pkg://conf", config_name="config", version_base="1.3")
-def main(cfg: DictConfig) -> None:
+def main(cfg: DictConfig) -> float | None:
+    """Returns what a study of stage 1 maximises: the expert's mean return in the final evaluation."""
     with report_errors():
         config = prepare(cfg)
         folder = make_expert(config, Store(Path(config.paths.artifacts)))
         print(folder)
+        return float(json.loads((folder / EVALUATION).read_text())["eval_return_mean"])
+    return None
 
 
 if __name__ == "__main__":

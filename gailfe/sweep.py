@@ -17,11 +17,12 @@ from hydra.core.override_parser.overrides_parser import OverridesParser
 from hydra.errors import HydraException
 from hydra.experimental.callback import Callback
 from hydra.types import RunMode
-from omegaconf import DictConfig, OmegaConf, read_write
+from omegaconf import DictConfig, read_write
 
 from gailfe.checks import parse
 from gailfe.config import ConfigError
 from gailfe.folders import job_subfolder
+from gailfe.study import check_study, sweep_arguments, trials_to_check, winner
 
 log = logging.getLogger(__name__)
 
@@ -34,7 +35,8 @@ def report_errors() -> Iterator[Path]:
     """Gives a job its output folder, and deals with its exceptions.
 
     A single job ends with its error, without a traceback where the configuration is at fault. A job of a sweep
-    leaves failure.txt in its folder and lets the others run, whatever the launcher; `SweepReport` then tells.
+    leaves failure.txt in its folder and lets the others run, whatever the launcher; `SweepReport` then tells. A
+    sweeper that decides as it goes gets to know of it, and decides.
     """
     folder = Path(HydraConfig.get().runtime.output_dir)
     if HydraConfig.get().mode is RunMode.RUN:
@@ -50,6 +52,8 @@ def report_errors() -> Iterator[Path]:
     except Exception as error:
         log.exception("%s failed", folder)
         note.write_text(f"{type(error).__name__}: {error}\n\n{traceback.format_exc()}")
+        if not _enumerates(HydraConfig.get()):
+            raise
 
 
 class SweepReport(Callback):
@@ -60,8 +64,9 @@ class SweepReport(Callback):
 
     def on_multirun_start(self, config: DictConfig, **kwargs: Any) -> None:
         """Raises SystemExit, naming the job: Hydra turns any other exception of a callback into a warning."""
-        if config.hydra.sweeper._target_ != f"{BasicSweeper.__module__}.{BasicSweeper.__name__}":
-            return  # another sweeper decides as it goes
+        if not _enumerates(config.hydra):
+            _start_study(config)
+            return
         with read_write(config), read_write(config.hydra):
             # Environments vary fastest, so that the first jobs train different experts, side by side,
             # instead of waiting for the same one.
@@ -69,11 +74,7 @@ class SweepReport(Callback):
                 config.hydra.overrides.task, key=lambda override: override.startswith("env=")
             )
         for overrides in _jobs(config):
-            try:
-                job = hydra.compose(config.hydra.job.config_name, overrides)
-                parse(job)
-            except Exception as error:  # whatever it is, it would be the job's end
-                raise SystemExit(f"error: {' '.join(overrides)}: {_told(error)}") from error
+            job = _checked(config, overrides)
             names = {"env": job.env.name, "algo": job.algo.name, "seed": job.seed}
             subfolder = job_subfolder(config.hydra.job.name, **names, overrides=overrides)
             if subfolder in self._jobs:
@@ -86,6 +87,11 @@ class SweepReport(Callback):
 
     def on_multirun_end(self, config: DictConfig, **kwargs: Any) -> None:
         """Raises SystemExit if a job failed."""
+        if not _enumerates(config.hydra):
+            best = winner(config)
+            if best is not None:
+                log.info("the best trial of the study: %s", best)
+            return
         notes = [Path(config.hydra.sweep.dir, subfolder, FAILURE) for subfolder in self._jobs]
         failed = [note for note in notes if note.exists()]
         if failed:
@@ -103,10 +109,33 @@ def _told(error: BaseException) -> str:
     return f"{error}: {error.__cause__}" if isinstance(error, HydraException) and error.__cause__ else str(error)
 
 
+def _enumerates(hydra_config: Any) -> bool:
+    """Whether all jobs are known from the start: Hydra's own sweeper. Others decide as they go."""
+    return bool(hydra_config.sweeper._target_ == f"{BasicSweeper.__module__}.{BasicSweeper.__name__}")
+
+
+def _start_study(config: DictConfig) -> None:
+    try:
+        check_study(config)
+    except ConfigError as error:
+        raise SystemExit(f"error: {error}") from error
+    for overrides in trials_to_check(config):
+        _checked(config, overrides)
+    Path(config.hydra.sweep.dir).mkdir(parents=True, exist_ok=True)  # a sqlite file of the study can lie there
+
+
+def _checked(config: DictConfig, overrides: list[str]) -> DictConfig:
+    """The composed job; raises SystemExit, naming it, if it would fail its checks."""
+    try:
+        job = hydra.compose(config.hydra.job.config_name, overrides)
+        parse(job)
+    except Exception as error:  # whatever it is, it would be the job's end
+        raise SystemExit(f"error: {' '.join(overrides)}: {_told(error)}") from error
+    return job
+
+
 def _jobs(config: DictConfig) -> list[list[str]]:
     """The overrides of each job, as Hydra's own sweeper will expand them."""
-    params = OmegaConf.to_container(config.hydra.sweeper.params or OmegaConf.create()) or {}
-    assert isinstance(params, dict)
-    arguments = [f"{key!s}={value}" for key, value in params.items()] + list(config.hydra.overrides.task)
-    (jobs,) = BasicSweeper.split_arguments(OverridesParser.create().parse_overrides(arguments), None)
+    parsed = OverridesParser.create().parse_overrides(sweep_arguments(config))
+    (jobs,) = BasicSweeper.split_arguments(parsed, None)
     return jobs

@@ -18,7 +18,7 @@ import pytest
 from hydra._internal.core_plugins.basic_sweeper import BasicSweeper
 from hydra.core.override_parser.overrides_parser import OverridesParser
 from hydra.types import RunMode
-from omegaconf import DictConfig, OmegaConf
+from omegaconf import DictConfig, OmegaConf, open_dict
 from own_datasets import record
 from sb3_files import save_model
 
@@ -27,6 +27,7 @@ from expert.demonstrations import EXPERT, FAILED
 from gailfe.checks import parse
 from gailfe.config import Config, ConfigError
 from gailfe.pipeline import run
+from gailfe.study import trials_to_check
 
 CONF = Path(__file__).parents[1] / "conf"
 FILES = sorted(path for path in CONF.glob("**/*.yaml") if not path.name.startswith("_"))
@@ -65,8 +66,14 @@ def compose(*overrides: str) -> Config:
 
 
 def jobs(*overrides: str) -> list[list[str]]:
-    """The jobs that a command with these overrides makes, as Hydra's own sweeper expands them."""
+    """The jobs that a command makes, as Hydra's own sweeper expands them; of a study, those that are checked."""
+    if "experiment=tune_expert" in overrides:
+        pytest.importorskip("hydra_plugins.hydra_optuna_sweeper")
     cfg: DictConfig = hydra.compose("config", [o for o in overrides if _chooses(o)], return_hydra_config=True)
+    if cfg.hydra.sweeper._target_ != f"{BasicSweeper.__module__}.{BasicSweeper.__name__}":
+        with open_dict(cfg):
+            cfg.hydra.overrides.task = list(overrides)
+        return list(trials_to_check(cfg))
     params = OmegaConf.to_container(cfg.hydra.sweeper.params or OmegaConf.create()) or {}
     assert isinstance(params, dict)
     swept = [f"{key!s}={value}" for key, value in params.items()] if cfg.hydra.mode is RunMode.MULTIRUN else []
