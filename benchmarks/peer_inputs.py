@@ -1,0 +1,135 @@
+"""What the peers need: virtual environments, demonstrations as arrays, our sizes; and how one is run."""
+
+from __future__ import annotations
+
+import json
+import os
+import platform
+import subprocess
+import sys
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from hydra import compose, initialize_config_module
+
+from benchmarks.peer_report import RESULT
+from gailfe.checks import parse
+
+ROOT = Path(__file__).parents[1]
+REQUIREMENTS = Path(__file__).parent / "requirements"
+
+
+class PeerError(RuntimeError):
+    """A peer that can't be installed or measured; the message says why."""
+
+
+def one_thread() -> dict[str, str]:
+    """The environment variables of every measurement."""
+    variables = {key: value for key, value in os.environ.items() if key not in ("PYTHONPATH", "VIRTUAL_ENV")}
+    threads = dict.fromkeys(("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS"), "1")
+    return {**variables, **threads, "PYTHONUNBUFFERED": "1"}
+
+
+def make_venv(name: str, cache: Path) -> Path:
+    """The Python of the virtual environment `<cache>/<name>`, made from requirements/<name>.txt if it isn't there.
+
+    Raises:
+        PeerError: if it can't be installed.
+    """
+    folder, wanted = cache / name, (REQUIREMENTS / f"{name}.txt").read_text()
+    python, installed = folder / "bin" / "python", folder / "installed.txt"
+    if installed.exists() and installed.read_text() == wanted:
+        return python
+    print(f"installing {name} into {folder}", flush=True)
+    subprocess.run([sys.executable, "-m", "venv", "--clear", folder], check=True)
+    pip = [str(python), "-m", "pip", "install", "--quiet", "--no-deps", "-r", str(REQUIREMENTS / f"{name}.txt")]
+    if subprocess.run(pip, env=one_thread()).returncode:
+        raise PeerError(
+            f"{name}: pip could not install {REQUIREMENTS.name}/{name}.txt. On Linux that wants the CPU build of "
+            "torch; where no configured index has it, set PIP_EXTRA_INDEX_URL=https://download.pytorch.org/whl/cpu"
+        )
+    installed.write_text(wanted)  # last, so that a half-made environment is made again
+    return python
+
+
+def origin() -> dict[str, str]:
+    """Where a measurement comes from: the last commit of what is measured, and the processor.
+
+    commit: of the code alone, so that to commit results or text makes no measurement obsolete; with +changes where
+    it has changes that aren't committed.
+    """
+    measured = ["benchmarks", "conf", "expert", "gailfe"]
+
+    def git(*arguments: str) -> str:
+        command = ["git", "-C", str(ROOT), *arguments, "--", *measured]
+        return subprocess.run(command, capture_output=True, text=True).stdout.strip()
+
+    commit = git("log", "-1", "--format=%h") or "unknown"
+    changes = "+changes" if git("status", "--porcelain") else ""
+    return {"commit": commit + changes, "processor": processor()}
+
+
+def processor() -> str:
+    """The processor's name, as the system gives it."""
+    path = Path("/proc/cpuinfo")
+    lines = path.read_text().splitlines() if path.exists() else []
+    names = [line.partition(":")[2].strip() for line in lines if line.startswith("model name")]
+    return next(iter(names), platform.processor() or "unknown processor")
+
+
+def our_config(env: str) -> dict[str, Any]:
+    """Our configuration of GAIL and of the PPO expert on `env`, as plain values."""
+    with initialize_config_module("conf", version_base="1.3"):
+        return asdict(parse(compose("config", overrides=["algo=gail", f"env={env}"])))
+
+
+def export_demonstrations(env: str, cache: Path) -> Path:
+    """The pretrained expert's demonstrations, which our runs imitate, as the .npz that the peers read.
+
+    Arrays, a row a step: observations and next_observations (N, obs_dim), actions (N, action_dim), terminated and
+    truncated (N,) bool.
+    """
+    from expert.demonstrations import EXPERT, load_trajectories  # now: --help doesn't wait for torch
+
+    command = [
+        *(sys.executable, "-m", "expert.collect", f"env={env}", "expert=pretrained"),
+        *(f"paths.artifacts={cache / 'artifacts'}", f"paths.runs={cache / 'runs'}"),
+    ]
+    printed = subprocess.run(command, check=True, stdout=subprocess.PIPE, text=True).stdout
+    folder = Path(printed.splitlines()[-1])
+    path = cache / f"{folder.name}.npz"
+    if not path.exists():
+        trajectories = load_trajectories(folder / EXPERT)
+        last = [np.arange(len(t)) == len(t) - 1 for t in trajectories]
+        ends = list(zip(last, trajectories, strict=True))
+        arrays = {
+            "observations": [t.observations[:-1] for t in trajectories],
+            "next_observations": [t.observations[1:] for t in trajectories],
+            "actions": [t.actions for t in trajectories],
+            "terminated": [at_end & t.terminated for at_end, t in ends],
+            "truncated": [at_end & t.truncated for at_end, t in ends],
+        }
+        partial = path.with_suffix(".partial.npz")
+        np.savez(partial, **{name: np.concatenate(parts) for name, parts in arrays.items()})  # type: ignore[arg-type]
+        partial.replace(path)
+    return path
+
+
+def run_peer(python: Path, peer: str, settings: dict[str, Any], log: Path) -> dict[str, Any]:
+    """The measurement that `benchmarks/peer_<peer>.py` prints as a line of JSON; all that it prints is in `log`.
+
+    Raises:
+        PeerError: if it fails.
+    """
+    command = [str(python), "-m", f"benchmarks.peer_{peer}", json.dumps(settings)]
+    with log.open("w") as file:
+        done = subprocess.run(command, cwd=ROOT, env=one_thread(), stdout=file, stderr=subprocess.STDOUT)
+    lines = log.read_text().splitlines()
+    results = [line for line in lines if line.startswith(RESULT)]
+    if done.returncode or not results:
+        last = next((line for line in reversed(lines) if line.strip()), "nothing was printed")
+        raise PeerError(f"exit status {done.returncode}: {last} ({log})")
+    result: dict[str, Any] = json.loads(results[-1])
+    return result
