@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import os
-import platform
 import subprocess
 import sys
 from dataclasses import asdict
@@ -14,6 +13,7 @@ from typing import Any
 import numpy as np
 from hydra import compose, initialize_config_module
 
+from benchmarks.machine import processor
 from benchmarks.peer_report import RESULT
 from gailfe.checks import parse
 
@@ -60,7 +60,7 @@ def origin() -> dict[str, str]:
     commit: of the code alone, so that to commit results or text makes no measurement obsolete; with +changes where
     it has changes that aren't committed.
     """
-    measured = ["benchmarks", "conf", "expert", "gailfe"]
+    measured = ["benchmarks/peer*", "benchmarks/requirements", "conf", "expert", "gailfe"]
 
     def git(*arguments: str) -> str:
         command = ["git", "-C", str(ROOT), *arguments, "--", *measured]
@@ -69,14 +69,6 @@ def origin() -> dict[str, str]:
     commit = git("log", "-1", "--format=%h") or "unknown"
     changes = "+changes" if git("status", "--porcelain") else ""
     return {"commit": commit + changes, "processor": processor()}
-
-
-def processor() -> str:
-    """The processor's name, as the system gives it."""
-    path = Path("/proc/cpuinfo")
-    lines = path.read_text().splitlines() if path.exists() else []
-    names = [line.partition(":")[2].strip() for line in lines if line.startswith("model name")]
-    return next(iter(names), platform.processor() or "unknown processor")
 
 
 def our_config(env: str) -> dict[str, Any]:

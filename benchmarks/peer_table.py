@@ -10,6 +10,8 @@ from pathlib import Path
 from statistics import median
 from typing import Any
 
+from benchmarks.machine import table
+
 Row = dict[str, Any]
 
 NOTES = {
@@ -86,14 +88,14 @@ def measured(rows: Iterable[Row], origin: Row) -> set[Measurement]:
 
 
 def write_table(path: Path, rows: Sequence[Row]) -> None:
-    """Write table.md anew: of each part what was measured where its latest measurement was."""
+    """Write the tables anew: of each part what was measured where its latest measurement was."""
     sections = ["# Speed beside other codebases"]
-    for part, table in (("gail", gail_table), ("ppo", ppo_table)):
+    for part, make in (("gail", gail_table), ("ppo", ppo_table)):
         of_part = [row for row in rows if row["part"] == part]
         if of_part:
             latest = {key: of_part[-1][key] for key in ("commit", "processor")}
             current = [row for row in of_part if latest.items() <= row.items()]
-            sections += [f"## part={part}", table(current), NOTES[part], provenance(current)]
+            sections += [f"## part={part}", make(current), NOTES[part], provenance(current)]
     partial = path.with_suffix(".partial")
     partial.write_text("\n\n".join(sections) + "\n")
     partial.replace(path)
@@ -130,7 +132,7 @@ def gail_table(rows: Sequence[Row]) -> str:
                 alone = _by_repeat(group, peer, lambda row: row["learning_steps_per_s"])
                 lines.append([env_id, f"{name}, learning alone", _spread(alone.values(), ",.0f"), "", "", ""])
     titles = ["task", "codebase", "steps/s", "ours is so many times as fast", "iterations", "rounds"]
-    return _markdown(titles, lines)
+    return table(titles, lines).rstrip()
 
 
 def ppo_table(rows: Sequence[Row]) -> str:
@@ -154,7 +156,7 @@ def ppo_table(rows: Sequence[Row]) -> str:
         "env steps",
         "cap",
     ]
-    return _markdown(titles, lines)
+    return table(titles, lines).rstrip()
 
 
 def _seconds(row: Row) -> float:
@@ -183,8 +185,3 @@ def _spread(values: Iterable[float], style: str) -> str:
         [f"{value:{style}}".replace("inf", "∞") for value in (median(known), known[0], known[-1])] if known else []
     )
     return "" if not shown else shown[0] if len(known) == 1 else f"{shown[0]} ({shown[1]}–{shown[2]})"
-
-
-def _markdown(titles: Sequence[str], lines: Iterable[Sequence[str]]) -> str:
-    rows = [titles, ["---"] * len(titles), *lines]
-    return "\n".join(f"| {' | '.join(row)} |" for row in rows)

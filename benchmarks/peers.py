@@ -3,7 +3,7 @@
     python -m benchmarks.peers part=gail
 
 One thread each, one measurement at a time, in interleaved rounds, so that a busy minute of the machine meets all
-of them. Every measurement is a line of measurements.jsonl as soon as it is made; the same command goes on there.
+of them. Every measurement is a line of peers.jsonl as soon as it is made; the same command goes on there.
 """
 
 from __future__ import annotations
@@ -36,7 +36,7 @@ Compares speed with other codebases, one thread each.
   part=gail  environment steps a second while imitating: imitation (TRPO of sb3-contrib) and TorchRL
   part=ppo   seconds of learning until the expert's mean action returns 2500 (Hopper) or 4000 (HalfCheetah):
              Stable-Baselines3 with the hyperparameters of RL Baselines3 Zoo
-Appends every measurement to <out>/measurements.jsonl and writes <out>/table.md after each one. An interrupted
+Appends every measurement to <out>/peers.jsonl and writes <out>/peers.md after each one. An interrupted
 comparison goes on with the same command; what was measured at another commit or on another processor is measured
 again. Leave the machine alone meanwhile."""
 
@@ -87,7 +87,7 @@ class PeersArguments:
     cache: str = field(
         default="artifacts/peers",
         metadata={
-            "help": "where virtual environments (2.5 GB), demonstrations and logs are kept",
+            "help": "where virtual environments (4 GB), demonstrations and logs are kept",
             "valid": "a folder, made where it does not exist",
         },
     )
@@ -139,7 +139,7 @@ def compare(arguments: PeersArguments, command: str) -> list[str]:
     configs = {env: our_config(env) for env in envs}
     planned = plan(arguments, max_steps=lambda env: int(configs[env]["expert"]["total_steps"]))
     out, cache = Path(arguments.out), Path(arguments.cache).resolve()
-    rows, here = out / "measurements.jsonl", origin()
+    rows, here = out / "peers.jsonl", origin()
     done = measured(read_rows(rows), here)
     missing = [measurement for measurement in planned if measurement not in done]
     print(f"{len(planned) - len(missing)} of {len(planned)} measurements are there", flush=True)
@@ -165,10 +165,10 @@ def compare(arguments: PeersArguments, command: str) -> list[str]:
             print(f"  failed: {error}", flush=True)
             continue
         append_row(rows, {**asdict(measurement), **result, **here, "load_before": load, "command": command})
-        write_table(out / "table.md", read_rows(rows))
+        write_table(out / "peers.md", read_rows(rows))
     if read_rows(rows):
-        write_table(out / "table.md", read_rows(rows))
-        print((out / "table.md").read_text())
+        write_table(out / "peers.md", read_rows(rows))
+        print((out / "peers.md").read_text())
     return failures
 
 

@@ -54,7 +54,7 @@ def test_same_command_makes_only_the_measurements_that_are_missing(tmp_path, fak
     assert fake == {"gailfe": 2, "imitation": 2, "torchrl": 3}
     assert main(command) == 0
     assert fake.total() == 7
-    assert len(read_rows(tmp_path / "out/measurements.jsonl")) == 6
+    assert len(read_rows(tmp_path / "out/peers.jsonl")) == 6
     assert (
         "| Hopper-v5 | imitation | 1,000 (1,000–1,000) | 2.00 (2.00–2.00) | 100 | 2 |" in capsys.readouterr().out
     )
@@ -93,7 +93,7 @@ def test_help_names_every_key(capsys):
 
 
 def test_measurement_counts_only_where_it_was_made(tmp_path):
-    path = tmp_path / "measurements.jsonl"
+    path = tmp_path / "peers.jsonl"
     append_row(path, row("gail", "gailfe", 0))
     with path.open("a") as file:
         file.write('{"part": "ga')  # the power went
@@ -107,8 +107,8 @@ def test_ratio_is_taken_within_a_round(tmp_path):
     rows = [row("gail", "gailfe", r, steps_per_s=a, learning_steps_per_s=2 * a) for r, (a, _) in rates.items()]
     rows += [row("gail", "imitation", r, steps_per_s=b, env_id="Hopper-v4") for r, (_, b) in rates.items()]
     rows.insert(0, row("gail", "imitation", 0, steps_per_s=1.0) | {"commit": "of another time"})
-    write_table(tmp_path / "table.md", rows)
-    table = (tmp_path / "table.md").read_text()
+    write_table(tmp_path / "peers.md", rows)
+    table = (tmp_path / "peers.md").read_text()
     assert "| Hopper-v5 | gailfe | 900 (500–1,000) |  | 100 | 3 |" in table
     assert "| Hopper-v5 | gailfe, learning alone | 1,800 (1,000–2,000) |" in table
     assert "| Hopper-v4 | imitation | 50 (30–100) | 10.00 (10.00–30.00) | 100 | 3 |" in table
@@ -119,8 +119,8 @@ def test_ratio_is_taken_within_a_round(tmp_path):
 def test_return_that_was_not_reached_took_forever(tmp_path):
     rows = [row("ppo", "gailfe", s, reached=s < 3, seconds=10.0 + s, env_steps=1000) for s in range(4)]
     rows += [row("ppo", "sb3", s, reached=s == 0, seconds=30.0, env_steps=9000) for s in range(4)]
-    write_table(tmp_path / "table.md", rows)
-    table = (tmp_path / "table.md").read_text()
+    write_table(tmp_path / "peers.md", rows)
+    table = (tmp_path / "peers.md").read_text()
     assert "| gailfe | 3 of 4 | 12 (10–∞) |  | 1,000 (1,000–∞) | 1,000,000 |" in table
     assert "| sb3 | 1 of 4 | ∞ (30–∞) | ∞ (3.00–∞) | ∞ (9,000–∞) | 1,000,000 |" in table
 
@@ -200,7 +200,7 @@ def test_no_peer_brings_cuda_along(name):
 
 def test_table_has_no_infinity_of_nothing(tmp_path):
     rows = [row("ppo", peer, 0, reached=False, seconds=9.0, env_steps=10) for peer in ("gailfe", "sb3")]
-    write_table(tmp_path / "table.md", rows)
-    table = (tmp_path / "table.md").read_text()
+    write_table(tmp_path / "peers.md", rows)
+    table = (tmp_path / "peers.md").read_text()
     assert "| sb3 | 0 of 1 | ∞ |  | ∞ |" in table
     assert str(math.inf) not in table
