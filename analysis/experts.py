@@ -74,6 +74,7 @@ def draw_experts(experts: list[Expert]) -> Any:
     """The figure: a panel a task, a line a training, a dot where its expert was found."""
     import matplotlib
     from matplotlib.figure import Figure
+    from matplotlib.ticker import MaxNLocator
 
     from analysis.panels import COLOURS, PAPER_WIDTH, STYLE
 
@@ -98,7 +99,8 @@ def draw_experts(experts: list[Expert]) -> Any:
                 )
                 axis.plot(row["env_steps"], row["eval_return_mean"], "o", color=colour, markersize=4)
             axis.set_title(task)
-            axis.xaxis.set_major_formatter(lambda x, _: f"{x / 1e6:g} M")
+            axis.xaxis.set_major_locator(MaxNLocator(5))
+            axis.xaxis.set_major_formatter(lambda x, _: f"{x / 1e6:g} M" if x else "0")
             axis.yaxis.set_major_formatter("{x:,.0f}")
             axis.legend(frameon=False, loc="lower right")
         figure.supxlabel("Environment steps", fontsize=8)
