@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import copy
+
 from collections.abc import Iterator
 
 import numpy as np
@@ -97,7 +99,7 @@ def test_a_restored_buffer_continues_as_the_original_would(lengths: list[int]) -
         original.add(trajectory)
     for trajectory in numbered([11, 22]):
         restored.add(trajectory)  # what it held before is forgotten
-    restored.load_state_dict(original.state_dict())
+    restored.load_state_dict(copy.deepcopy(original.state_dict()))
     for more in numbered([100, 1, 2000, 30, 4]):
         assert restored.num_trajectories == original.num_trajectories
         assert torch.equal(restored.pairs(), original.pairs())
