@@ -96,7 +96,7 @@ class MLP(nn.Sequential):
         """Jᵀ grad: the gradient in the parameters, given the one in the output, (n, out)."""
         gradients: list[Tensor] = []
         for i in reversed(range(len(self._weights))):
-            gradients += [grad.sum(0), (trace[i].t() @ grad).t()]  # with few inputs twice as fast as gradᵀ trace
+            gradients += [grad.sum(0), _transposed(trace[i].t() @ grad)]  # few inputs: twice as fast as gradᵀ trace
             if i > 0:
                 grad = self._times_slope(grad @ self._weights[i], trace[i])
         return gradients[::-1]
@@ -137,7 +137,7 @@ class MLP(nn.Sequential):
             back = self._times_slope(back, trace[i + 1])
             if self._is_tanh:  # its slope, 1 − tanh², lets more or less of the tangent through
                 back.addcmul_(trace[i + 1] * deltas[i], moves[i], value=-2)
-            gradients += [back.sum(0), (tangents[i].t() @ deltas[i]).addmm_(trace[i].t(), back).t()]
+            gradients += [back.sum(0), _transposed((tangents[i].t() @ deltas[i]).addmm_(trace[i].t(), back))]
             if i > 0:
                 back = back @ self._weights[i]
         return gradients[::-1]
@@ -147,6 +147,11 @@ class MLP(nn.Sequential):
         if self._is_tanh:
             return torch.ops.aten.tanh_backward(grad, activations)
         return torch.ops.aten.threshold_backward(grad, activations, 0)
+
+
+def _transposed(matrix: Tensor) -> Tensor:
+    """Its transpose, laid out as a parameter is: a fused optimiser reads a gradient in the order of its memory."""
+    return matrix.t().contiguous()
 
 
 def flatten_parameters(parameters: Iterable[nn.Parameter]) -> Tensor:

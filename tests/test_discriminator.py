@@ -173,7 +173,7 @@ def test_the_gradient_penalty_is_the_squared_distance_of_the_gradients_norm_from
 
 @pytest.mark.parametrize("lambda_f", [0.0, 2.0])
 def test_a_steps_gradient_is_autograds_of_the_whole_loss(lambda_f: float) -> None:
-    discriminator = make([8, 8]).double()
+    discriminator, by_autograd = make([8, 8]).double(), make([8, 8]).double()
     policy, expert, failed = (pairs(s, i).double() for i, s in enumerate((0.5, -0.5, 0.0)))
     config = DiscriminatorConfig(gradient_penalty=3.0, logit_entropy=0.1)
     mix = torch.rand(len(policy), 1, generator=seeded(7))
