@@ -28,21 +28,21 @@ def checkpoint_folder(folder: Path, iteration: int) -> Path:
 def choose_expert(config: Config, env: VectorEnv, folder: Path, curve: list[dict[str, float]]) -> dict[str, float]:
     """Make the best policy of a training its expert: policy.safetensors and policy.json in `folder`.
 
-    The best few evaluations along the way are of few episodes and partly luck, so these finalists meet again, in
-    more episodes from initial states of their own, the same for all.
+    The evaluations along the way are of few episodes and partly luck: a policy that falls once in ten episodes may
+    not fall in these. So the best of them meet again, in more episodes from initial states of their own. What
+    counts, then and before, is the mean less the standard deviation: a demonstrator should not fall now and then.
 
     Returns:
         What the expert achieves in fresh episodes, from initial states that chose nothing, and its iteration.
     """
     settings = config.expert
-    evaluated = [row for row in curve if "eval_return_mean" in row]
-    finalists = sorted(evaluated, key=lambda row: row["eval_return_mean"])[-settings.finalists :]
+    finalists = sorted((row for row in curve if "eval_return_mean" in row), key=_reliable_return, reverse=True)
     evaluator = Evaluator(config.env, settings.finalist_episodes, settings.seed + SELECTION_SEED)
     scores = {}
-    for row in finalists:
+    for row in finalists[: settings.finalists]:
         iteration = int(row["iteration"])
         policy = load_policy(checkpoint_folder(folder, iteration), env.observation_dim, env.action_space)
-        scores[iteration] = evaluator(policy).metrics["eval_return_mean"]
+        scores[iteration] = _reliable_return(evaluator(policy).metrics)
     best = max(scores, key=lambda iteration: scores[iteration])
     log.info("expert: the checkpoint of iteration %d is the best of %d finalists", best, len(scores))
     for name in (WEIGHTS, ARCHITECTURE):
@@ -50,6 +50,10 @@ def choose_expert(config: Config, env: VectorEnv, folder: Path, curve: list[dict
     policy = load_policy(folder, env.observation_dim, env.action_space)
     final = Evaluator(config.env, settings.final_eval_episodes, settings.seed + FINAL_SEED)(policy)
     return {"episodes": settings.final_eval_episodes, "iteration": best, **final.metrics}
+
+
+def _reliable_return(metrics: dict[str, float]) -> float:
+    return metrics["eval_return_mean"] - metrics["eval_return_std"]
 
 
 def earlier_checkpoints(folder: Path, count: int) -> list[Path]:

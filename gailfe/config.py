@@ -65,8 +65,8 @@ class PPOConfig:
     target_kl: float | None = None
     eval_every: int = 20  # iterations
     eval_episodes: int = 10
-    finalists: int = 5
-    finalist_episodes: int = 30
+    finalists: int = 10
+    finalist_episodes: int = 50
     final_eval_episodes: int = 20
 
 

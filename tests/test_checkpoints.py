@@ -5,6 +5,7 @@ from __future__ import annotations
 import dataclasses
 from pathlib import Path
 
+import numpy as np
 import pytest
 import torch
 from helpers import PENDULUM, box, make_policy
@@ -29,27 +30,33 @@ def policy(seed: int) -> GaussianPolicy:
     return make_policy(seed=seed, action_dim=1, space=box([-2.0], [2.0]), spread=2.0)
 
 
-def mean_return(seed: int, evaluation_seed: int, episodes: int) -> float:
-    return Evaluator(ENV, episodes, evaluation_seed)(policy(seed)).metrics["eval_return_mean"]
+def evaluated(seed: int, evaluation_seed: int, episodes: int) -> np.ndarray:
+    return Evaluator(ENV, episodes, evaluation_seed)(policy(seed)).returns
 
 
 @pytest.mark.parametrize("expert_seed", [0, 7])
-def test_the_finalist_that_is_best_in_more_episodes_is_the_expert(tmp_path: Path, expert_seed: int) -> None:
-    settings = config(seed=expert_seed, finalists=3, finalist_episodes=8, final_eval_episodes=4)
-    lucky = {10: 4000.0, 20: 3000.0, 30: 3500.0, 40: 2000.0}  # what few episodes said
+def test_the_finalist_that_is_reliably_best_in_more_episodes_is_the_expert(
+    tmp_path: Path, expert_seed: int
+) -> None:
+    settings = config(seed=expert_seed, finalists=2, finalist_episodes=8, final_eval_episodes=4)
+    # What few episodes said, mean and standard deviation: 30 has the highest mean, and fell now and then.
+    lucky = {10: (4000.0, 100.0), 20: (3000.0, 10.0), 30: (4500.0, 2000.0), 40: (2000.0, 0.0)}
     for iteration in lucky:
         save_policy(checkpoint_folder(tmp_path, iteration), policy(iteration), ARCHITECTURE)
-    curve = [{"iteration": i, "eval_return_mean": value} for i, value in lucky.items()] + [{"iteration": 41}]
-    record = choose_expert(settings, VectorEnv(ENV, 1, 0), tmp_path, curve)  # type: ignore[arg-type]
+    curve = [
+        {"iteration": i, "eval_return_mean": mean, "eval_return_std": std} for i, (mean, std) in lucky.items()
+    ]
+    record = choose_expert(settings, VectorEnv(ENV, 1, 0), tmp_path, [*curve, {"iteration": 41}])
 
-    scores = {i: mean_return(i, expert_seed + 1, 8) for i in (10, 20, 30)}  # 40 did not come so far
+    returns = {i: evaluated(i, expert_seed + 1, 8) for i in (10, 20)}
+    scores = {i: returns[i].mean() - returns[i].std() for i in returns}
     best = max(scores, key=lambda i: scores[i])
-    assert len(set(scores.values())) == 3
+    assert len(set(scores.values())) == 2
     assert record["iteration"] == best
     chosen = load_policy(tmp_path, 3, VectorEnv(ENV, 1, 0).action_space)
     assert torch.equal(chosen.mean[0].weight, policy(best).mean[0].weight)  # type: ignore[arg-type]
     assert record["episodes"] == 4
-    assert record["eval_return_mean"] == pytest.approx(mean_return(best, expert_seed + 2, 4))
+    assert record["eval_return_mean"] == pytest.approx(evaluated(best, expert_seed + 2, 4).mean())
 
 
 @pytest.mark.parametrize(
