@@ -32,10 +32,16 @@ def commit() -> str:
     return head.stdout.strip() + ("+" if changes.stdout.strip() else "")
 
 
-def machine() -> str:
-    """Processor, versions and commit, in a line."""
+def machine(cores: int = 1, at: str | None = None) -> str:
+    """Processor, versions and commit, in a line.
+
+    Args:
+        cores: how many were used.
+        at: the commit that was measured; None: the one that is checked out.
+    """
+    used = "One core of an" if cores == 1 else f"{cores} cores of an"
     packages = ", ".join(f"{name} {version(name)}" for name in ("torch", "mujoco", "gymnasium", "numpy"))
-    return f"One core of an {processor()}, Python {platform.python_version()}, {packages}, at {commit()}"
+    return f"{used} {processor()}, Python {platform.python_version()}, {packages}, at {at or commit()}"
 
 
 def table(head: Sequence[Any], rows: Sequence[Sequence[Any]]) -> str:

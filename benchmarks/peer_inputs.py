@@ -54,13 +54,14 @@ def make_venv(name: str, cache: Path) -> Path:
     return python
 
 
-def origin() -> dict[str, str]:
+def origin(benchmark: str = "benchmarks/peer*") -> dict[str, str]:
     """Where a measurement comes from: the last commit of what is measured, and the processor.
 
+    benchmark: the files that measure.
     commit: of the code alone, so that to commit results or text makes no measurement obsolete; with +changes where
     it has changes that aren't committed.
     """
-    measured = ["benchmarks/peer*", "benchmarks/requirements", "conf", "expert", "gailfe"]
+    measured = [benchmark, "benchmarks/requirements", "conf", "expert", "gailfe"]
 
     def git(*arguments: str) -> str:
         command = ["git", "-C", str(ROOT), *arguments, "--", *measured]

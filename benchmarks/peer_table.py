@@ -108,7 +108,7 @@ def provenance(rows: Sequence[Row]) -> str:
     lines = [
         f"* Commands: {', '.join(f'`{command}`' for command in commands)}",
         f"* Commit {rows[-1]['commit']}; {rows[-1]['processor']}; load before a measurement "
-        f"{_spread([row['load_before'] for row in rows], '.1f')}",
+        f"{spread([row['load_before'] for row in rows], '.1f')}",
         *(
             f"* {name}: {', '.join(f'{package} {version}' for package, version in packages.items())}"
             for name, packages in versions.items()
@@ -126,11 +126,11 @@ def gail_table(rows: Sequence[Row]) -> str:
             ratios = [] if peer == "gailfe" else [ours[r] / rates[r] for r in rates if r in ours]
             length = str(group[0]["length"])
             lines.append(
-                [env_id, name, _spread(rates.values(), ",.0f"), _spread(ratios, ".2f"), length, str(len(rates))]
+                [env_id, name, spread(rates.values(), ",.0f"), spread(ratios, ".2f"), length, str(len(rates))]
             )
             if peer == "gailfe":
                 alone = _by_repeat(group, peer, lambda row: row["learning_steps_per_s"])
-                lines.append([env_id, f"{name}, learning alone", _spread(alone.values(), ",.0f"), "", "", ""])
+                lines.append([env_id, f"{name}, learning alone", spread(alone.values(), ",.0f"), "", "", ""])
     titles = ["task", "codebase", "steps/s", "ours is so many times as fast", "iterations", "rounds"]
     return table(titles, lines).rstrip()
 
@@ -145,7 +145,7 @@ def ppo_table(rows: Sequence[Row]) -> str:
             ratios = [] if peer == "gailfe" else [_ratio(seconds[r], ours[r]) for r in seconds if r in ours]
             reached = sum(map(math.isfinite, seconds.values()))
             known = [ratio for ratio in ratios if not math.isnan(ratio)]
-            shown = [_spread(seconds.values(), ",.0f"), _spread(known, ".2f"), _spread(steps.values(), ",.0f")]
+            shown = [spread(seconds.values(), ",.0f"), spread(known, ".2f"), spread(steps.values(), ",.0f")]
             lines.append([env_id, name, f"{reached} of {len(seconds)}", *shown, f"{group[0]['length']:,}"])
     titles = [
         "task",
@@ -178,7 +178,7 @@ def _by_repeat(rows: Iterable[Row], peer: str, value: Callable[[Row], float]) ->
     return {row["repeat"]: value(row) for row in rows if row["peer"] == peer}
 
 
-def _spread(values: Iterable[float], style: str) -> str:
+def spread(values: Iterable[float], style: str) -> str:
     """Median (smallest–largest), or the one value, or nothing."""
     known = sorted(values)
     shown = (
