@@ -132,13 +132,14 @@ def plan(arguments: ScalingArguments, cores: int) -> list[Measurement]:
         if value <= 0:
             valid = ScalingArguments.__dataclass_fields__[key].metadata["valid"]
             raise ArgumentError(f"{key}={value}: valid is {valid}")
-    return [
+    planned = [
         Measurement(part, env, value, repeat, length_of(part, arguments))
         for part in arguments.part
         for env in (arguments.env[:1] if part in ONE_ENV else arguments.env)
         for repeat in range(arguments.rounds)
         for value in values(cores)[part]
     ]
+    return list(dict.fromkeys(planned))
 
 
 def length_of(part: str, arguments: ScalingArguments) -> float:

@@ -183,7 +183,10 @@ def _hear(process: subprocess.Popen[str]) -> Result:
 
 
 def work(env: str, artifacts: Path) -> None:
-    """A worker: a request, "ready", a line to begin, the result; and again until standard input ends."""
+    """A worker: a request comes in, {} goes out when it is ready; a line to begin comes in, the result goes out.
+
+    Again and again, until standard input ends.
+    """
     while request := sys.stdin.readline():
         settings = json.loads(request)
         imitator = make_imitator(env, artifacts, settings["seed"])

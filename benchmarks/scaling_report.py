@@ -10,7 +10,8 @@ from typing import Any
 import matplotlib
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
-from matplotlib.ticker import FuncFormatter, NullLocator
+from matplotlib.lines import Line2D
+from matplotlib.ticker import LogLocator, NullLocator
 
 from analysis.curves import write_atomically
 from analysis.panels import COLOURS, DASHES, NAMES, PAPER_WIDTH, STYLE, save_figure
@@ -23,7 +24,7 @@ Points = dict[int, list[float]]  # by value: one number a round
 TITLES = {
     "num_envs": "Environments of one training",
     "threads": "Torch threads of one training",
-    "wide_threads": "Torch threads, networks 400 wide",
+    "wide_threads": "Torch threads, networks 400 units wide",
     "jobs": "Trainings side by side",
     "sweep": "A sweep of four short runs",
     "buffer": "Pairs in β_F",
@@ -164,24 +165,21 @@ def what_follows(rows: list[Row], cores: int) -> list[str]:
                     f"bandwidth and clock that {LARGE} cores share were not put to that test"
                 )
             facts.append(fact + ".")
-    for part, width in (("threads", "default width"), ("wide_threads", "width 400")):
+    for part, networks in (("threads", "default networks"), ("wide_threads", "networks 400 units wide")):
         for env in envs(rows, part):
             rates = medians(points(rows, part, env, rate))
-            best = max(rates, key=lambda threads: rates[threads])
-            if len(rates) > 1 and 1 in rates:
-                facts.append(
-                    f"{env}, {width}: one training is fastest with {best} thread{'s' if best > 1 else ''}, "
-                    f"{rates[best] / rates[1]:.2f} times as fast as with one."
-                )
+            times = [f"{r / rates[1]:.2f} times with {n}" for n, r in rates.items() if n > 1 and 1 in rates]
+            if times:
+                facts.append(f"{env}, {networks}: the steps/s of one thread become {', '.join(times)} threads.")
     for env in envs(rows, "width"):
         gains = medians(points(rows, "width", env, gain))
         more = [width for width, times in gains.items() if times > 2]
         bounds = ", ".join(f"{times:.1f} at {width}" for width, times in gains.items())
         from_on = f"from width {min(more)} on" if more else "at none of these widths"
         facts.append(
-            f"{env}: an accelerator that took no time at all for learning, collecting left as it is, would make "
-            f"an iteration at most so many times as fast: {bounds}. Learning is more than half of it {from_on}. (A "
-            "bound from these measurements on a CPU; no GPU was measured.)"
+            f"{env}: if learning took no time and collecting stayed as it is, an iteration would be at most so "
+            f"many times as fast: {bounds}. Learning is more than half of it {from_on}. It bounds what any "
+            "accelerator of the learning can give, from these measurements on a CPU; no GPU was measured."
         )
     return facts
 
@@ -189,69 +187,72 @@ def what_follows(rows: list[Row], cores: int) -> list[str]:
 def draw(rows: list[Row]) -> Figure:
     """A panel for each part that was measured: medians, with bars from the smallest to the largest."""
     parts = [part for part in TITLES if envs(rows, part)]
-    columns = min(3, max(1, len(parts)))
+    columns = min(2, max(1, len(parts)))
     height = max(1, -(-len(parts) // columns))
     with matplotlib.rc_context(STYLE):
-        figure = Figure(figsize=(PAPER_WIDTH, 2.1 * height + 0.3), layout="constrained")
+        figure = Figure(figsize=(PAPER_WIDTH, 1.9 * height + 0.5), layout="constrained")
         axes = figure.subplots(height, columns, squeeze=False).ravel()
         for axis in axes[len(parts) :]:
             axis.remove()
+        colours = dict(zip(dict.fromkeys(row["env"] for row in rows), COLOURS, strict=False))
         for axis, part in zip(axes, parts, strict=False):
-            draw_panel(axis, rows, part)
+            draw_panel(axis, rows, part, colours)
+        keys = [Line2D([], [], color=c, marker="o", markersize=3, label=name(env)) for env, c in colours.items()]
+        if "width" in parts:
+            keys.append(
+                Line2D([], [], color="0.3", linestyle=DASHES[0], label="collecting: environment and acting")
+            )
+        if {"jobs", "sweep"} & set(parts):
+            keys.append(Line2D([], [], color="0.6", linestyle=":", label="every core as fast as one alone"))
+        figure.legend(handles=keys, loc="outside lower center", ncols=len(keys), frameon=False)
     return figure
 
 
-def draw_panel(axis: Axes, rows: list[Row], part: str) -> None:
+def name(env: str) -> str:
+    return NAMES.get(env, env.capitalize())
+
+
+def draw_panel(axis: Axes, rows: list[Row], part: str, colours: dict[str, str]) -> None:
     costs = part in ("buffer", "batch", "width")
     value: Callable[[Row], float] = (lambda r: r["elapsed"]) if part == "sweep" else learning if costs else rate
-    for index, env in enumerate(envs(rows, part)):
-        colour = COLOURS[index]
+    for env in envs(rows, part):
         measured = points(rows, part, env, value)
-        name = NAMES.get(env, env.capitalize())
-        lines(axis, measured, f"{name}, learning" if costs else name, colour, "-")
+        lines(axis, measured, colours[env], "-")
         if part == "width":
-            lines(axis, points(rows, part, env, collecting), f"{name}, collecting", colour, DASHES[0])
+            lines(axis, points(rows, part, env, collecting), colours[env], DASHES[0])
         if part in ("jobs", "sweep") and 1 in measured:
-            ideal(axis, medians(measured), rows[-1]["cores"], slower=part == "jobs")
+            ideal(axis, medians(measured), rows[-1]["cores"], falling=part == "sweep")
     axis.set_title(TITLES[part])
-    axis.set_ylabel("Wall time [s]" if part == "sweep" else "ms an iteration" if costs else "Steps/s")
+    axis.set_ylabel("Wall time [s]" if part == "sweep" else "Learning [ms/iteration]" if costs else "Steps/s")
     x = sorted({row["value"] for row in rows if row["part"] == part})
     if max(x) > 8:
         axis.set_xscale("log", base=2)
         axis.xaxis.set_minor_locator(NullLocator())
     axis.set_xticks(x, [short(number) for number in x])
-    if costs:
+    axis.margins(x=0.08)
+    if part == "width":  # over two orders of magnitude
+        axis.set_ylabel("Learning, collecting [ms/iteration]")
         axis.set_yscale("log")
+        axis.yaxis.set_major_locator(LogLocator(subs=(1, 3)))
         axis.yaxis.set_minor_locator(NullLocator())
     else:
         axis.set_ylim(bottom=0)
-    axis.yaxis.set_major_formatter(FuncFormatter(lambda y, _: f"{y:,.0f}" if y >= 1 or y == 0 else f"{y:g}"))
-    axis.legend(frameon=False, loc="best")
+    axis.yaxis.set_major_formatter("{x:,.0f}")
 
 
-def lines(axis: Axes, measured: Points, label: str, colour: str, dashes: Any) -> None:
+def lines(axis: Axes, measured: Points, colour: str, dashes: Any) -> None:
     middle = medians(measured)
     below = [middle[x] - min(measured[x]) for x in measured]
     above = [max(measured[x]) - middle[x] for x in measured]
-    axis.errorbar(
-        list(middle),
-        list(middle.values()),
-        yerr=[below, above],
-        label=label,
-        color=colour,
-        linestyle=dashes,
-        linewidth=1,
-        marker="o",
-        markersize=2.5,
-        capsize=2,
-    )
+    style = {"color": colour, "linestyle": dashes, "linewidth": 1, "marker": "o", "markersize": 2.5, "capsize": 2}
+    axis.errorbar(list(middle), list(middle.values()), yerr=[below, above], **style)
 
 
-def ideal(axis: Axes, middle: dict[int, float], cores: int, slower: bool) -> None:
+def ideal(axis: Axes, middle: dict[int, float], cores: int, falling: bool) -> None:
     """What it would be if every core did as much as one alone."""
     x = list(middle)
     used = [min(number, cores) for number in x]
-    y = [middle[1] * n if slower else middle[1] / n for n in used]
+    y = [middle[1] / n if falling else middle[1] * n for n in used]
     axis.plot(x, y, color="0.6", linewidth=0.8, linestyle=":", zorder=0)
 
 
