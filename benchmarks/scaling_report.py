@@ -231,12 +231,12 @@ def draw_panel(axis: Axes, rows: list[Row], part: str, colours: dict[str, str]) 
     axis.set_xticks(x, [short(number) for number in x])
     axis.margins(x=0.08)
     if part == "width":  # over two orders of magnitude
-        axis.set_ylabel("Learning, collecting [ms/iteration]")
+        axis.set_ylabel("Time [ms/iteration]")
         axis.set_yscale("log")
         axis.yaxis.set_major_locator(LogLocator(subs=(1, 3)))
         axis.yaxis.set_minor_locator(NullLocator())
     else:
-        axis.set_ylim(bottom=0)
+        axis.set_ylim(0, 1.05 * axis.get_ylim()[1])
     axis.yaxis.set_major_formatter("{x:,.0f}")
 
 
