@@ -6,12 +6,10 @@ import contextlib
 import time
 from collections.abc import Iterator
 from dataclasses import dataclass, field
-from typing import Any
 from unittest.mock import patch
 
 import mujoco
 import numpy as np
-from gymnasium.envs.mujoco import MujocoEnv
 from mujoco import rollout
 
 
@@ -19,46 +17,48 @@ from mujoco import rollout
 class Episode:
     """An episode, or as much of it as fell into the recording."""
 
-    env: MujocoEnv
+    model: mujoco.MjModel
+    data: mujoco.MjData
+    frame_skip: int
     start: np.ndarray = field(init=False)
     warmstart: np.ndarray = field(init=False)
     actions: list[np.ndarray] = field(default_factory=list)
     end: np.ndarray = field(init=False)  # its last state, once it is over
 
     def __post_init__(self) -> None:
-        self.start, self.warmstart = self._state(), self.env.data.qacc_warmstart.copy()
+        self.start, self.warmstart = self._state(), self.data.qacc_warmstart.copy()
 
     def finish(self) -> None:
         self.end = self._state()
 
     def _state(self) -> np.ndarray:
         kind = mujoco.mjtState.mjSTATE_FULLPHYSICS
-        state = np.empty(mujoco.mj_stateSize(self.env.model, kind))
-        mujoco.mj_getState(self.env.model, self.env.data, state, kind)
+        state = np.empty(mujoco.mj_stateSize(self.model, kind))
+        mujoco.mj_getState(self.model, self.data, state, kind)
         return state
 
 
 @contextlib.contextmanager
 def recording() -> Iterator[list[Episode]]:
     """Everything that is simulated inside the block, in any environment; costs a dictionary lookup a step."""
-    simulate, reset = MujocoEnv.do_simulation, MujocoEnv.reset
+    step, reset = mujoco.mj_step, mujoco.mj_resetData
     episodes: list[Episode] = []
-    current: dict[MujocoEnv, Episode] = {}
+    current: dict[mujoco.MjData, Episode] = {}
 
-    def recorded_simulation(env: MujocoEnv, ctrl: np.ndarray, n_frames: int) -> None:
-        episode = current.get(env)
+    def recorded_step(model: mujoco.MjModel, data: mujoco.MjData, nstep: int) -> None:
+        episode = current.get(data)
         if episode is None:
-            episode = current[env] = Episode(env)
+            episode = current[data] = Episode(model, data, nstep)
             episodes.append(episode)
-        episode.actions.append(ctrl)
-        simulate(env, ctrl, n_frames)
+        episode.actions.append(data.ctrl.copy())
+        step(model, data, nstep=nstep)
 
-    def recorded_reset(env: MujocoEnv, **kwargs: Any) -> Any:
-        if env in current:
-            current.pop(env).finish()
-        return reset(env, **kwargs)
+    def recorded_reset(model: mujoco.MjModel, data: mujoco.MjData) -> None:
+        if data in current:
+            current.pop(data).finish()
+        reset(model, data)
 
-    with patch.multiple(MujocoEnv, do_simulation=recorded_simulation, reset=recorded_reset):
+    with patch.multiple(mujoco, mj_step=recorded_step, mj_resetData=recorded_reset):
         yield episodes
     for episode in current.values():
         episode.finish()
@@ -70,9 +70,9 @@ def replay(episodes: list[Episode]) -> float:
     Raises:
         RuntimeError: if an episode doesn't end, to the last bit, in the state where it ended in the recording.
     """
-    model = episodes[0].env.model
+    model = episodes[0].model
     data = mujoco.MjData(model)
-    frame_skip = episodes[0].env.frame_skip
+    frame_skip = episodes[0].frame_skip
     inputs = [(e, np.repeat(np.stack(e.actions).astype(float), frame_skip, axis=0)[None]) for e in episodes]
     elapsed = 0.0
     for episode, control in inputs:

@@ -1,4 +1,4 @@
-"""A vector of Gymnasium environments, stepped in a loop, whose exact state can be saved and restored.
+"""A vector of Gymnasium environments whose exact state can be saved and restored.
 
 Gymnasium's own vector environments neither expose the state of what they wrap nor hand out the final
 observation of an episode as part of the step's arrays, which is all that this one adds.
@@ -16,6 +16,7 @@ import numpy as np
 from gymnasium.envs.mujoco import MujocoEnv
 
 from gailfe.config import ConfigError, EnvConfig
+from gailfe.stepping import make_stepper
 
 log = logging.getLogger(__name__)
 
@@ -96,6 +97,7 @@ class VectorEnv:
     def __init__(self, config: EnvConfig, num_envs: int, seed: int) -> None:
         self.num_envs = num_envs
         self._envs = [make_env(config) for _ in range(num_envs)]
+        self._step = make_stepper(self._envs)
         self._seeds = env_seeds(seed, num_envs)
         self._limit = episode_limit(config)
         self._elapsed = np.zeros(num_envs, dtype=np.int64)
@@ -116,23 +118,17 @@ class VectorEnv:
         Args:
             actions: (num_envs, action_dim), within the action space.
         """
-        shape = (self.num_envs, self.observation_dim)
-        observations = np.empty(shape)
-        next_observations = np.empty(shape)
-        rewards = np.empty(self.num_envs)
-        terminated = np.empty(self.num_envs, dtype=bool)
-        truncated = np.empty(self.num_envs, dtype=bool)
+        outcome = self._step(range(self.num_envs), actions)
         self._elapsed += 1
-        for i, env in enumerate(self._envs):
-            observation, reward, terminated[i], truncated[i], _ = env.step(actions[i])
-            truncated[i] |= self._elapsed[i] >= self._limit
-            rewards[i] = float(reward)
-            next_observations[i] = observation
-            if terminated[i] or truncated[i]:
-                observation, _ = env.reset()
-                self._elapsed[i] = 0
-            observations[i] = observation
-        return Step(observations, next_observations, rewards, terminated, truncated)
+        truncated = outcome.truncated | (self._elapsed >= self._limit)
+        observations = outcome.observations
+        done = outcome.terminated | truncated
+        if done.any():
+            observations = observations.copy()
+            for i in np.flatnonzero(done):
+                observations[i], _ = self._envs[i].reset()
+            self._elapsed[done] = 0
+        return Step(observations, outcome.observations, outcome.rewards, outcome.terminated, truncated)
 
     def close(self) -> None:
         for env in self._envs:

@@ -9,6 +9,7 @@ import numpy as np
 from gailfe.acting import CanAct
 from gailfe.config import EnvConfig
 from gailfe.envs import episode_limit, make_env
+from gailfe.stepping import make_stepper
 from gailfe.trajectory import Trajectory
 
 FRESH_SEED = 1000  # of initial states by which no checkpoint with a smaller seed was chosen
@@ -45,6 +46,7 @@ class Evaluator:
 
     def __init__(self, config: EnvConfig, episodes: int, seed: int) -> None:
         self._envs = [make_env(config) for _ in range(episodes)]
+        self._step = make_stepper(self._envs)
         self._limit = episode_limit(config)
         self._seed = seed
 
@@ -60,13 +62,15 @@ class Evaluator:
         act = policy.acting()
         while active:
             latest = np.stack([observations[i][-1] for i in active])
-            for i, action in zip(active, act(latest), strict=True):
-                observation, reward, terminated[i], truncated, _ = self._envs[i].step(action)
-                observations[i].append(np.asarray(observation))
-                actions[i].append(action)
-                rewards[i].append(float(reward))
-                if terminated[i] or truncated or len(actions[i]) >= self._limit:
-                    active = [j for j in active if j != i]
+            chosen = act(latest)
+            outcome = self._step(active, chosen)
+            ended = outcome.terminated | outcome.truncated
+            for row, i in enumerate(active):
+                observations[i].append(outcome.observations[row])
+                actions[i].append(chosen[row])
+                rewards[i].append(outcome.rewards[row])
+                terminated[i] = outcome.terminated[row]
+            active = [i for i, end in zip(active, ended, strict=True) if not end and len(actions[i]) < self._limit]
         return Evaluation(
             [
                 Trajectory(

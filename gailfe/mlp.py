@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import itertools
 import math
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 
 import numpy as np
 import torch
@@ -91,6 +91,23 @@ class MLP(nn.Sequential):
             trace.append(tanh_(z) if self._is_tanh else z.relu_())
         trace.append(torch.addmm(self._biases[-1], trace[-1], self._weights[-1].t()))
         return trace
+
+    def numpy_forward(self) -> Callable[[np.ndarray], np.ndarray]:
+        """A forward pass at (n, in) float32 for small n, where torch's overhead a call is most of the time.
+
+        With the weights as they are now, of which it may hold copies or not.
+        """
+        weights = [weight.detach().numpy().T for weight in self._weights]
+        biases = [bias.detach().numpy() for bias in self._biases]
+
+        def forward(x: np.ndarray) -> np.ndarray:
+            for weight, bias in zip(weights[:-1], biases[:-1], strict=True):
+                x = x @ weight
+                x += bias
+                x = np.tanh(x, out=x) if self._is_tanh else np.maximum(x, 0, out=x)
+            return x @ weights[-1] + biases[-1]
+
+        return forward
 
     def vjp(self, trace: Trace, grad: Tensor) -> list[Tensor]:
         """Jᵀ grad: the gradient in the parameters, given the one in the output, (n, out)."""

@@ -57,16 +57,16 @@ class Collector:
         rewards = np.empty((num_steps, n))
         terminated = np.empty((num_steps, n), dtype=bool)
         truncated = np.empty((num_steps, n), dtype=bool)
-        samples = torch.zeros(num_steps, n, act_dim)
+        noise = torch.zeros(num_steps, n, act_dim)
         if generator is not None:
-            samples.normal_(generator=generator)
-        samples *= torch.exp(policy.log_std)
+            noise.normal_(generator=generator)
+        samples = (noise * torch.exp(policy.log_std)).numpy()  # and the mean, once it is known
 
-        act = policy.actor()
+        mean = policy.actor()
         for t in range(num_steps):
             observations[t] = self.observations
-            sample = samples[t].add_(act(torch.from_numpy(self.observations)))
-            actions[t] = policy.to_env(sample).numpy()
+            samples[t] += mean(self.observations)
+            actions[t] = policy.to_env(samples[t])
             step = self.env.step(actions[t])
             self.observations = step.observations
             next_observations[t], rewards[t] = step.next_observations, step.rewards
@@ -76,7 +76,7 @@ class Collector:
         return Batch(
             torch.from_numpy(observations),
             torch.from_numpy(next_observations),
-            samples,
+            torch.from_numpy(samples),
             torch.from_numpy(actions),
             torch.from_numpy(rewards).float(),
             torch.from_numpy(terminated),

@@ -53,7 +53,9 @@ def expert(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def mean_actions(episode: Trajectory) -> np.ndarray:
     """What the expert would have done without noise, (T, 1), within ±2."""
     policy = expert_policy()
-    return policy.to_env(policy.mean(policy.normalizer(torch.from_numpy(episode.observations[:-1])))).numpy()
+    return policy.to_env(
+        policy.mean(policy.normalizer(torch.from_numpy(episode.observations[:-1]))).detach().numpy()
+    )
 
 
 def make_config(min_return: float = -np.inf, **settings: int | bool) -> Config:

@@ -207,7 +207,7 @@ def test_an_evaluation_takes_the_mean_action_until_the_fall_or_the_limit() -> No
     assert {trajectory.terminated for trajectory in evaluation.trajectories} == {True, False}
     for trajectory in evaluation.trajectories:
         mean, _ = policy(policy.normalizer(torch.from_numpy(trajectory.observations[:-1])))
-        actions = policy.to_env(mean).detach().numpy()
+        actions = policy.to_env(mean.detach().numpy())
         np.testing.assert_allclose(trajectory.actions, actions, atol=1e-5)
         assert trajectory.truncated == (len(trajectory) == 200 and not trajectory.terminated)
     assert evaluation.returns[0] == evaluation.trajectories[0].rewards.sum()

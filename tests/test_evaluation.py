@@ -69,7 +69,7 @@ def test_evaluation_agrees_with_a_naive_loop_from_the_same_states(
         while not done:
             with torch.no_grad():
                 mean = policy.mean(policy.normalizer(torch.from_numpy(observation[None].astype(np.float64))))
-            action = policy.to_env(mean)[0].numpy()
+            action = policy.to_env(mean.numpy())[0]
             assert trajectory.actions[len(rewards)] == pytest.approx(action, abs=1e-3)
             observation, reward, terminated, truncated, _ = env.step(action)
             rewards.append(float(reward))
