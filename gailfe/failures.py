@@ -62,7 +62,9 @@ class FailureBuffer:
         while size < needed:
             size *= 2
         rows = torch.empty(size, self._rows.shape[1])
-        rows[: self.num_pairs] = self.pairs()
+        older = self._rows[self._first : self._first + self.num_pairs]  # the others begin at the ring's first row
+        rows[: len(older)] = older
+        rows[len(older) : self.num_pairs] = self._rows[: self.num_pairs - len(older)]
         self._rows, self._first = rows, 0
 
     def state_dict(self) -> dict[str, Any]:
