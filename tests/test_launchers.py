@@ -1,8 +1,16 @@
 """A sweep through the launchers that leave this machine: a Ray cluster of two nodes, and submitit."""
 
+import re
+import secrets
+from pathlib import Path
+
 import hydra
 import pytest
 from test_cli import run
+
+import gailfe.config  # noqa: F401 (the schema of conf/)
+
+RECIPES = Path(__file__).parents[1] / "docs/past_one_machine.md"
 
 
 def check_sweep(folder, *launcher):
@@ -24,9 +32,10 @@ def check_sweep(folder, *launcher):
 @pytest.fixture
 def cluster(monkeypatch):
     """The address of a head that takes no jobs, with two workers that take one each."""
-    cluster_utils = pytest.importorskip("ray.cluster_utils")
-    monkeypatch.setenv("RAY_USAGE_STATS_ENABLED", "0")
-    cluster = cluster_utils.Cluster()
+    settings = {"USAGE_STATS_ENABLED": "0", "AUTH_MODE": "token", "AUTH_TOKEN": secrets.token_hex(32)}
+    for name, value in settings.items():  # Ray reads a token of the user's home otherwise, or makes one there
+        monkeypatch.setenv(f"RAY_{name}", value)
+    cluster = pytest.importorskip("ray.cluster_utils").Cluster()  # only now: its import reads them
     try:
         cluster.add_node(num_cpus=0, include_dashboard=False)
         for _ in range(2):
@@ -37,7 +46,8 @@ def cluster(monkeypatch):
 
 
 def test_sweep_on_a_ray_cluster(cluster, tmp_path):
-    check_sweep(tmp_path, "hydra/launcher=ray", f"hydra.launcher.ray.init.address={cluster}")
+    init = [f"hydra.launcher.ray.init.address={cluster}", "+hydra.launcher.ray.init.object_store_memory=null"]
+    check_sweep(tmp_path, "hydra/launcher=ray", *init)
 
 
 def test_sweep_through_submitit(tmp_path):
@@ -45,10 +55,14 @@ def test_sweep_through_submitit(tmp_path):
     check_sweep(tmp_path, "hydra/launcher=submitit_local")
 
 
-def test_slurm_takes_what_the_recipe_gives_it():
-    pytest.importorskip("hydra_plugins.hydra_submitit_launcher")
-    given = {"partition": "cpu", "timeout_min": 720, "cpus_per_task": 1, "mem_gb": 2, "max_num_timeout": 20}
-    overrides = [f"hydra.launcher.{key}={value}" for key, value in given.items()]
+@pytest.mark.parametrize("plugin", ["ray", "submitit"])
+def test_every_command_of_the_recipes_composes(plugin):
+    pytest.importorskip(f"hydra_plugins.hydra_{plugin}_launcher")
+    text = RECIPES.read_text().replace("\\\n", " ")
+    commands = re.findall(rf"gailfe\.run -m (hydra/launcher={plugin}.*)", text)
+    assert commands
     with hydra.initialize_config_module("conf", version_base="1.3"):
-        cfg = hydra.compose("config", ["hydra/launcher=submitit_slurm", *overrides], return_hydra_config=True)
-    assert given.items() <= dict(cfg.hydra.launcher).items()
+        for command in commands:
+            overrides = [override for override in command.split() if "," not in override]  # of one job
+            cfg = hydra.compose("config", overrides, return_hydra_config=True)
+            assert plugin in cfg.hydra.launcher._target_

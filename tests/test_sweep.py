@@ -62,5 +62,5 @@ def test_jobs_that_ran_in_another_working_directory_are_not_called_done(tmp_path
     report = SweepReport()
     config = started(tmp_path, "env=hopper", "algo=gail", report=report)
     (tmp_path / "hopper/gail/seed=0").mkdir(parents=True)
-    with pytest.raises(SystemExit, match="1 of 2 jobs left nothing.*paths.runs=runs.*absolute"):
+    with pytest.raises(SystemExit, match=r"1 of 2 jobs left nothing.*paths\.runs=runs.*absolute"):
         report.on_multirun_end(config)
