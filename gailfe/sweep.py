@@ -86,13 +86,20 @@ class SweepReport(Callback):
         (folder / JOBS).write_text(json.dumps(announced | self._jobs, indent=2) + "\n")
 
     def on_multirun_end(self, config: DictConfig, **kwargs: Any) -> None:
-        """Raises SystemExit if a job failed."""
+        """Raises SystemExit if a job failed, or left its output where we don't see it."""
         if not _enumerates(config.hydra):
             best = winner(config)
             if best is not None:
                 log.info("the best trial of the study: %s", best)
             return
         notes = [Path(config.hydra.sweep.dir, subfolder, FAILURE) for subfolder in self._jobs]
+        elsewhere = [note for note in notes if not note.parent.exists()]  # on a machine with other folders
+        if elsewhere:
+            raise SystemExit(
+                f"error: {len(elsewhere)} of {len(notes)} jobs left nothing in {config.hydra.sweep.dir}: "
+                f"paths.runs={config.paths.runs} and paths.artifacts={config.paths.artifacts} must be absolute, "
+                "in a folder that all machines share"
+            )
         failed = [note for note in notes if note.exists()]
         if failed:
             lines = [f"  {note.parent}: {note.read_text().splitlines()[0]}" for note in failed]

@@ -9,7 +9,7 @@ from omegaconf import OmegaConf
 from gailfe.sweep import SweepReport, _jobs
 
 
-def started(tmp_path, *overrides):
+def started(tmp_path, *overrides, report=None):
     """The config of a sweep after its start was announced."""
     sweeper = "hydra._internal.core_plugins.basic_sweeper.BasicSweeper"
     config = OmegaConf.create(
@@ -19,11 +19,12 @@ def started(tmp_path, *overrides):
                 "overrides": {"task": list(overrides)},
                 "job": {"name": "run", "config_name": "config"},
                 "sweep": {"dir": str(tmp_path)},
-            }
+            },
+            "paths": {"runs": "runs", "artifacts": "artifacts"},
         }
     )
     with hydra.initialize_config_module("conf", version_base="1.3"):
-        SweepReport().on_multirun_start(config)
+        (report or SweepReport()).on_multirun_start(config)
     return config
 
 
@@ -55,3 +56,11 @@ def test_one_bad_job_refuses_the_whole_sweep(tmp_path, override, named):
     with pytest.raises(SystemExit, match=named):
         started(tmp_path, *override.split())
     assert not (tmp_path / "jobs.json").exists()
+
+
+def test_jobs_that_ran_in_another_working_directory_are_not_called_done(tmp_path):
+    report = SweepReport()
+    config = started(tmp_path, "env=hopper", "algo=gail", report=report)
+    (tmp_path / "hopper/gail/seed=0").mkdir(parents=True)
+    with pytest.raises(SystemExit, match=r"1 of 2 jobs left nothing.*paths\.runs=runs.*absolute"):
+        report.on_multirun_end(config)
