@@ -44,6 +44,12 @@ def prepare(cfg: DictConfig) -> Config:
     from gailfe.envs import box, episode_limit, make_env
 
     torch.set_num_threads(1)
+    index = int(config.device.partition(":")[2] or 0)
+    if config.device != "cpu" and index >= torch.cuda.device_count():
+        raise ConfigError(
+            f"device={config.device}: torch {torch.__version__} sees {torch.cuda.device_count()} CUDA devices; "
+            "valid is cpu" + "".join(f", cuda:{i}" for i in range(torch.cuda.device_count()))
+        )
     with contextlib.closing(make_env(config.env)) as env:
         dim = box(env.observation_space).shape[0]
     episode_limit(config.env)
@@ -210,4 +216,5 @@ RANGES: list[tuple[str, Callable[[Any], bool], str]] = [
     ),
     ("expert.activation", *_one_of("tanh", "relu")),
     ("tracking.mode", *_one_of("offline", "online")),
+    ("device", lambda value: re.fullmatch(r"cpu|cuda(:\d+)?", value) is not None, "cpu, cuda, or cuda:<number>"),
 ]

@@ -207,6 +207,7 @@ class PathsConfig:
 @dataclass
 class Config:
     seed: int = 0
+    device: str = "cpu"
     experiment: str = MISSING
     checkpoint_every: int = 50  # iterations
     episodes: int = 20  # of `python -m expert.evaluate`

@@ -64,7 +64,7 @@ def gradient_penalty(
     Returns:
         The penalty, and its gradient in the parameters.
     """
-    mix = torch.rand(len(policy_pairs), 1, generator=generator)
+    mix = torch.rand(len(policy_pairs), 1, generator=generator).to(policy_pairs.device)
     trace = discriminator.logit.trace(mix * policy_pairs + (1 - mix) * expert_pairs)
     slope, deltas = discriminator.logit.input_gradient(trace)
     norm = torch.linalg.vector_norm(slope, dim=-1, keepdim=True)

@@ -8,7 +8,7 @@ import re
 from omegaconf import DictConfig, OmegaConf
 
 # Already in the path, or without influence on the numbers.
-NOT_IN_NAME = {"algo", "env", "seed", "experiment", "checkpoint_every", "episodes"}
+NOT_IN_NAME = {"algo", "env", "seed", "experiment", "checkpoint_every", "episodes", "device"}
 NOT_IN_NAME_WITH_ALL_BELOW = {"paths", "tracking", "hydra"}
 
 

@@ -31,6 +31,8 @@ class Imitator:
         failed: the failed trajectories of stage 2, which β_F begins with.
         annotator: says of a finished trajectory whether it failed.
         seed: of every random number.
+        device: where the networks learn; environments, acting and β_F stay on the CPU, and so do all
+            random numbers, which are therefore the same on every device.
     """
 
     def __init__(
@@ -41,10 +43,12 @@ class Imitator:
         failed: Sequence[Trajectory],
         annotator: Annotator,
         seed: int,
+        device: str = "cpu",
     ) -> None:
         self.config = config
         self.annotator = annotator
         self.generator = torch.Generator().manual_seed(seed)
+        self.device = torch.device(device)
         self.collector = Collector(env)
         self.policy = GaussianPolicy(
             env.observation_dim,
@@ -52,11 +56,11 @@ class Imitator:
             config.policy.hidden_sizes,
             config.policy.log_std_init,
             self.generator,
-        )
-        self.value = ValueFunction(env.observation_dim, config.value, self.generator)
+        ).to(self.device)
+        self.value = ValueFunction(env.observation_dim, config.value, self.generator, self.device)
         self.discriminator = Discriminator(
             env.observation_dim, env.action_dim, config.discriminator, self.generator
-        )
+        ).to(self.device)
         self.optimizer = torch.optim.Adam(
             self.discriminator.parameters(), lr=config.discriminator.learning_rate, fused=True
         )
@@ -77,7 +81,8 @@ class Imitator:
             One row of metrics, without those that the run loop adds; a quantity that does not exist is absent.
         """
         config = self.config
-        batch = self.collector.collect(self.policy, config.steps_per_iteration // config.num_envs, self.generator)
+        num_steps = config.steps_per_iteration // config.num_envs
+        batch = self.collector.collect(self.policy, num_steps, self.generator).to(self.device)
         metrics = episode_metrics(batch.finished)
         metrics |= self._annotate(batch.finished)
         metrics |= self._update_discriminator(batch)
@@ -107,7 +112,9 @@ class Imitator:
         for _ in range(config.updates):
             failed_pairs = None
             if self.failures is not None and self.failures.num_pairs > 0:
-                failed_pairs = self._normalize(self.failures.sample(config.batch_size, self.generator))
+                failed_pairs = self._normalize(
+                    self.failures.sample(config.batch_size, self.generator).to(self.device)
+                )
             steps.append(
                 discriminator_step(
                     self.discriminator,
@@ -155,13 +162,16 @@ class Imitator:
         """Store a failure in β_F: all of it, as in the paper, or the window before its end."""
         assert self.failures is not None
         assert self.config.failures is not None
-        pairs, window = self._pairs(failed), self.config.failures.window
+        pairs, window = self._pairs(failed).cpu(), self.config.failures.window
         self.failures.add(pairs if window is None else pairs[-window:])
 
     def _pairs(self, trajectory: Trajectory) -> Tensor:
         """A trajectory's state-action pairs, raw observations and unit actions: (T, obs_dim + action_dim)."""
-        actions = self.policy.to_unit(torch.as_tensor(trajectory.actions).float())
-        return torch.cat([torch.as_tensor(trajectory.observations[:-1]).float(), actions], dim=-1)
+        observations, actions = (
+            torch.as_tensor(array).float().to(self.device)
+            for array in (trajectory.observations[:-1], trajectory.actions)
+        )
+        return torch.cat([observations, self.policy.to_unit(actions)], dim=-1)
 
     def _normalize(self, pairs: Tensor) -> Tensor:
         dim = self.policy.normalizer.mean.shape[0]
@@ -169,7 +179,7 @@ class Imitator:
 
     def _draw(self, pairs: Tensor) -> Tensor:
         size = self.config.discriminator.batch_size
-        return pairs[torch.randint(len(pairs), (size,), generator=self.generator)]
+        return pairs[torch.randint(len(pairs), (size,), generator=self.generator).to(self.device)]
 
     def state_dict(self) -> dict[str, Any]:
         """Everything that the next iteration depends on."""

@@ -79,9 +79,19 @@ class MLP(nn.Sequential):
             nn.init.zeros_(linear[-1].bias)
             layers += [linear[-1]] if last else [linear[-1], ACTIVATIONS[activation]()]
         super().__init__(*layers)
+        self._is_tanh = activation == "tanh"
+        self._gather()
+
+    def _gather(self) -> None:
+        linear = [layer for layer in self if isinstance(layer, nn.Linear)]
         self._weights = [layer.weight for layer in linear]
         self._biases = [layer.bias for layer in linear]
-        self._is_tanh = activation == "tanh"
+
+    def _apply(self, fn: Callable[[Tensor], Tensor], recurse: bool = True) -> MLP:
+        """What `to` and its like call; a device may get new parameters instead of the old ones' data."""
+        super()._apply(fn, recurse)
+        self._gather()
+        return self
 
     def trace(self, x: Tensor) -> Trace:
         """A forward pass at `x` (n, in) with all that its derivatives need; the output is its last entry."""
@@ -97,8 +107,8 @@ class MLP(nn.Sequential):
 
         With the weights as they are now, of which it may hold copies or not.
         """
-        weights = [weight.detach().numpy().T for weight in self._weights]
-        biases = [bias.detach().numpy() for bias in self._biases]
+        weights = [weight.detach().cpu().numpy().T for weight in self._weights]
+        biases = [bias.detach().cpu().numpy() for bias in self._biases]
 
         def forward(x: np.ndarray) -> np.ndarray:
             for weight, bias in zip(weights[:-1], biases[:-1], strict=True):

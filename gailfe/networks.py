@@ -99,7 +99,7 @@ class GaussianPolicy(nn.Module):
         For rollouts, where it is called on a handful of rows at a time: numpy takes a third of torch's time there.
         It may keep acting as the policy does now when that moves on.
         """
-        mean, scale = self.normalizer.mean.numpy(), self.normalizer.scale().numpy()
+        mean, scale = self.normalizer.mean.cpu().numpy(), self.normalizer.scale().cpu().numpy()
         forward = self.mean.numpy_forward()
 
         def act(observations: np.ndarray) -> np.ndarray:
@@ -111,7 +111,7 @@ class GaussianPolicy(nn.Module):
 
     def acting(self, generator: torch.Generator | None = None) -> Act:
         """How the policy as it is now acts in an environment: with its mean, or with noise from `generator`."""
-        mean, std = self.actor(), torch.exp(self.log_std.detach())
+        mean, std = self.actor(), torch.exp(self.log_std.detach()).cpu()
 
         def act(observations: np.ndarray) -> np.ndarray:
             actions = mean(observations)

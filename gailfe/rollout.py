@@ -27,6 +27,11 @@ class Batch:
     truncated: Tensor  # (num_steps, num_envs) bool
     finished: list[Trajectory]  # in the order in which they ended
 
+    def to(self, device: torch.device) -> Batch:
+        """The same with its tensors on `device`."""
+        tensors = {name: value.to(device) for name, value in vars(self).items() if isinstance(value, Tensor)}
+        return Batch(**tensors, finished=self.finished)
+
 
 class Collector:
     """Steps a vector of environments with a policy; episodes carry on from one batch to the next."""
@@ -60,7 +65,7 @@ class Collector:
         noise = torch.zeros(num_steps, n, act_dim)
         if generator is not None:
             noise.normal_(generator=generator)
-        samples = (noise * torch.exp(policy.log_std)).numpy()  # and the mean, once it is known
+        samples = (noise * torch.exp(policy.log_std).cpu()).numpy()  # and the mean, once it is known
 
         mean = policy.actor()
         for t in range(num_steps):

@@ -32,7 +32,7 @@ def run_recipe(config: Config, demonstrations_key: str) -> dict[str, Any]:
     recipe = asdict(config)
     inputs = ("expert", "demonstrations")  # demonstrations_key stands for both
     used = {key: recipe["demonstrations"][key] for key in ("use_trajectories", "subsample")}
-    for key in (*inputs, "tracking", "paths", "checkpoint_every", "episodes", "experiment"):
+    for key in (*inputs, "tracking", "paths", "checkpoint_every", "episodes", "experiment", "device"):
         del recipe[key]
     del recipe["env"]["num_iterations"], recipe["env"]["ppo"]
     if used != {"use_trajectories": None, "subsample": 1}:  # all: as in runs from before there was a choice
@@ -74,7 +74,7 @@ def train(
     _write_json(folder / "recipe.json", recipe)
     algo, total = config.algo, config.env.num_iterations
     env = VectorEnv(config.env, algo.num_envs, config.seed)
-    imitator = Imitator(algo, env, expert, failed, annotator, config.seed)
+    imitator = Imitator(algo, env, expert, failed, annotator, config.seed, config.device)
     evaluator = Evaluator(config.env, config.evaluation.episodes, config.seed)
     done, wall_time = _resume(imitator, folder)
     metrics = MetricsFile(folder / "metrics.csv", keep=done)

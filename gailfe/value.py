@@ -10,6 +10,8 @@ from torch import Tensor, nn
 from gailfe.config import ValueConfig
 from gailfe.mlp import MLP, concatenated, flatten_parameters
 
+CPU = torch.device("cpu")
+
 
 class ValueFunction(nn.Module):
     """V(s) in units of return, from a network that predicts standardised targets.
@@ -22,7 +24,9 @@ class ValueFunction(nn.Module):
     std: Tensor
     seen: Tensor
 
-    def __init__(self, observation_dim: int, config: ValueConfig, generator: torch.Generator) -> None:
+    def __init__(
+        self, observation_dim: int, config: ValueConfig, generator: torch.Generator, device: torch.device = CPU
+    ) -> None:
         super().__init__()
         self.config = config
         self.generator = generator
@@ -31,6 +35,7 @@ class ValueFunction(nn.Module):
         self.register_buffer("mean", torch.zeros((), dtype=torch.float64))
         self.register_buffer("std", torch.ones((), dtype=torch.float64))
         self.register_buffer("seen", torch.zeros((), dtype=torch.bool))
+        self.to(device)
         self.weights = flatten_parameters(self.net.parameters())
         self.optimizer = torch.optim.Adam([self.weights], lr=config.learning_rate, fused=True)
 
@@ -45,7 +50,7 @@ class ValueFunction(nn.Module):
         targets = ((returns - self.mean) / self.std).float()
         before = 0.0
         for epoch in range(self.config.epochs):
-            order = torch.randperm(len(x), generator=self.generator)
+            order = torch.randperm(len(x), generator=self.generator).to(x.device)
             for index in order.split(self.config.minibatch_size):
                 trace = self.net.trace(x[index])
                 error = trace[-1] - targets[index].unsqueeze(-1)

@@ -32,6 +32,7 @@ EDGES: dict[str, tuple[list[Any], list[Any]]] = {
     "a list of layer sizes, each at least 1": ([[1], [100, 100]], [[], [0], [64, -1]]),
     "one of tanh, relu": (["tanh", "relu"], ["sigmoid", ""]),
     "one of offline, online": (["offline", "online"], ["disabled", "Online"]),
+    "cpu, cuda, or cuda:<number>": (["cpu", "cuda", "cuda:12"], ["gpu", "cpu:0", "cuda:", "mps", ""]),
 }
 RULES = [pytest.param(key, words, id=key) for keys, _, words in RANGES for key in keys.split()]
 

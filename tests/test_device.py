@@ -1,0 +1,57 @@
+"""Where the networks learn."""
+
+from __future__ import annotations
+
+import hydra
+import pytest
+import torch
+from test_imitation import EXPERT, FAILED, HOPPER, everything, fell, gail_config, gailfe_config
+from torch import Tensor
+
+from gailfe.checks import prepare
+from gailfe.config import AlgoConfig, ConfigError
+from gailfe.envs import VectorEnv
+from gailfe.imitation import Imitator
+
+CONFIGS = [gail_config(), gailfe_config()]
+
+
+def make(config: AlgoConfig, device: str) -> Imitator:
+    return Imitator(config, VectorEnv(HOPPER, config.num_envs, 0), EXPERT, FAILED, fell, 0, device)
+
+
+@pytest.mark.parametrize("config", CONFIGS, ids=["gail", "gailfe"])
+def test_an_iteration_mixes_no_devices(config: AlgoConfig, monkeypatch: pytest.MonkeyPatch) -> None:
+    """On torch's meta device: it has no values and needs no accelerator, but refuses tensors of another one."""
+    to_cpu = Tensor.cpu
+    monkeypatch.setattr(Tensor, "cpu", lambda t: torch.zeros_like(t, device="cpu") if t.is_meta else to_cpu(t))
+    monkeypatch.setattr(Tensor, "item", lambda _: 0.5)
+    monkeypatch.setattr(Tensor, "__bool__", lambda _: True)
+    imitator = make(config, "meta")
+    for optimizer in (imitator.optimizer, imitator.value.optimizer):
+        monkeypatch.setattr(optimizer, "step", lambda: None)  # fused kernels don't know meta
+    for _ in range(3):
+        imitator.iterate()
+    modules = (imitator.policy, imitator.value, imitator.discriminator)
+    assert {t.device.type for module in modules for t in module.state_dict().values()} == {"meta"}
+    assert imitator.value.weights.is_meta
+    if imitator.failures is not None:
+        assert imitator.failures.pairs().device.type == "cpu"
+
+
+@pytest.mark.skipif(not torch.cuda.is_available(), reason="no CUDA device")
+@pytest.mark.parametrize("config", CONFIGS, ids=["gail", "gailfe"])
+def test_an_iteration_on_cuda_is_one_on_the_cpu_but_for_rounding(config: AlgoConfig) -> None:
+    here, there = make(config, "cpu"), make(config, "cuda")
+    there.load_state_dict(here.state_dict())
+    here.iterate()
+    there.iterate()
+    for (name, mine), other in zip(everything(here).items(), everything(there).values(), strict=True):
+        torch.testing.assert_close(mine, other.cpu(), rtol=1e-3, atol=1e-4, msg=name)
+
+
+def test_a_cuda_device_that_is_not_there_is_refused_by_name() -> None:
+    with hydra.initialize_config_module("conf", version_base="1.3"):
+        config = hydra.compose("config", ["device=cuda:97"])
+    with pytest.raises(ConfigError, match=r"device=cuda:97: .*valid is cpu"):
+        prepare(config)
