@@ -68,7 +68,7 @@ def main() -> None:
     evaluation_env = DummyVecEnv([maker(env_id)] * settings["episodes"])
     curve: list[tuple[int, float, float]] = []
     seconds = 0.0
-    while model.num_timesteps < settings["max_steps"]:
+    while model.num_timesteps < settings["max_steps"] and seconds < settings["max_seconds"]:
         started = time.perf_counter()
         steps = min(settings["interval"], settings["max_steps"] - model.num_timesteps)
         model.learn(steps, reset_num_timesteps=False)  # goes on with the episode that it is in

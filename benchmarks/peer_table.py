@@ -30,7 +30,8 @@ so many times as fast" is a ratio within a round.
     "ppo": """\
 Seconds of collecting and learning, one thread each, until the first evaluation of the mean action with at least
 the given return (Hopper 2500, HalfCheetah 4000). Both sides evaluate 10 episodes at the same intervals of
-environment steps; evaluations aren't timed. Median (range) over seeds; ∞: not reached within the cap of steps.
+environment steps; evaluations aren't timed. Median (range) over seeds; ∞: not reached within the cap of steps,
+nor, for another codebase, within the command's max_seconds.
 "ours is so many times as fast" is a ratio within a seed.
 
 * gailfe: `python -m expert.train`, its defaults.

@@ -80,6 +80,13 @@ class PeersArguments:
             "valid": "a whole number from 1, or null",
         },
     )
+    max_seconds: float = field(
+        default=1800.0,
+        metadata={
+            "help": "part=ppo: seconds of learning after which another codebase hasn't reached the return",
+            "valid": "greater than 0",
+        },
+    )
     out: str = field(
         default="results/speed",
         metadata={"help": "where to write", "valid": "a folder, made where it does not exist"},
@@ -99,9 +106,9 @@ def plan(arguments: PeersArguments, max_steps: Callable[[str], int]) -> list[Mea
     Raises:
         ArgumentError: a value that its key cannot have.
     """
-    for key in ("rounds", "iterations", "max_steps"):
+    for key, least in (("rounds", 1), ("iterations", 1), ("max_steps", 1), ("max_seconds", 1e-9)):
         value = getattr(arguments, key)
-        if value is not None and value < 1:
+        if value is not None and value < least:
             raise ArgumentError(f"{key}={value}: valid is {_valid(key)}")
     parts, envs = _chosen(arguments, "part", tuple(PEERS)), _chosen(arguments, "env", tuple(TARGETS))
     seeds = arguments.seeds.split(",")
@@ -154,6 +161,7 @@ def compare(arguments: PeersArguments, command: str) -> list[str]:
     failures = []
     for number, measurement in enumerate(missing, start=1):
         settings = settings_of(measurement, configs[measurement.env], cache)
+        settings["max_seconds"] = arguments.max_seconds
         settings["demonstrations"] = str(demonstrations.get(measurement.env))
         log = cache / "logs" / f"{'-'.join(map(str, asdict(measurement).values()))}.log"
         print(f"{number} of {len(missing)}: {measurement}, log in {log}", flush=True)
