@@ -12,6 +12,8 @@ from gailfe.envs import episode_limit, make_env
 from gailfe.stepping import make_stepper
 from gailfe.trajectory import Trajectory
 
+Piece = tuple[np.ndarray, np.ndarray, np.ndarray]  # observations after each action, actions, rewards
+
 FRESH_SEED = 1000  # of initial states by which no checkpoint with a smaller seed was chosen
 
 
@@ -54,32 +56,37 @@ class Evaluator:
         """Evaluate the mean action of `policy`; `index` chooses the initial states."""
         seeds = np.random.SeedSequence([self._seed, index]).generate_state(len(self._envs))
         pairs = zip(self._envs, seeds, strict=True)
-        observations = [[np.asarray(env.reset(seed=int(seed))[0])] for env, seed in pairs]
-        actions: list[list[np.ndarray]] = [[] for _ in self._envs]
-        rewards: list[list[float]] = [[] for _ in self._envs]
+        latest = np.stack([np.asarray(env.reset(seed=int(seed))[0], dtype=float) for env, seed in pairs])
+        first, active = latest, list(range(len(self._envs)))
+        pieces: list[list[Piece]] = [[] for _ in self._envs]
         terminated = [False] * len(self._envs)
-        active = list(range(len(self._envs)))
+        steps: list[Piece] = []  # since an episode last ended: of all that go on, a row each
         act = policy.acting()
-        while active:
-            latest = np.stack([observations[i][-1] for i in active])
-            chosen = act(latest)
-            outcome = self._step(active, chosen)
+        for t in range(self._limit):
+            actions = act(latest)
+            outcome = self._step(active, actions)
+            latest = outcome.observations
+            steps.append((latest, actions, outcome.rewards))
             ended = outcome.terminated | outcome.truncated
-            for row, i in enumerate(active):
-                observations[i].append(outcome.observations[row])
-                actions[i].append(chosen[row])
-                rewards[i].append(outcome.rewards[row])
-                terminated[i] = outcome.terminated[row]
-            active = [i for i, end in zip(active, ended, strict=True) if not end and len(actions[i]) < self._limit]
-        return Evaluation(
-            [
-                Trajectory(
-                    np.stack(observations[i]),
-                    np.stack(actions[i]),
-                    np.array(rewards[i]),
-                    terminated=bool(terminated[i]),
-                    truncated=not terminated[i],
-                )
-                for i in range(len(self._envs))
-            ]
-        )
+            if t == self._limit - 1 or ended.any():
+                since = [np.stack(arrays, axis=1) for arrays in zip(*steps, strict=True)]
+                for row, i in enumerate(active):
+                    pieces[i].append((since[0][row], since[1][row], since[2][row]))
+                    terminated[i] = bool(outcome.terminated[row])
+                steps = []
+                active = [i for i, end in zip(active, ended, strict=True) if not end]
+                latest = latest[~ended]
+            if not active:
+                break
+        return Evaluation([_join(*episode) for episode in zip(first, pieces, terminated, strict=True)])
+
+
+def _join(start: np.ndarray, pieces: list[Piece], terminated: bool) -> Trajectory:
+    observations, actions, rewards = (np.concatenate(parts) for parts in zip(*pieces, strict=True))
+    return Trajectory(
+        np.concatenate([start[None], observations]),
+        actions,
+        rewards,
+        terminated=terminated,
+        truncated=not terminated,
+    )

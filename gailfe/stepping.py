@@ -65,39 +65,41 @@ class StockTask:
         self._physics = [(env.unwrapped.model, env.unwrapped.data) for env in envs]
         # Views of what the simulation changes in place: to ask for one at every step takes longer than to read it.
         self._views = [(data.ctrl, data.qpos, data.qvel) for _, data in self._physics]
+        self._x = [self.x_position(data) for _, data in self._physics]
         self._skipped = self.hidden_positions * self.task._exclude_current_positions_from_observation
 
     def __call__(self, indices: Sequence[int], actions: np.ndarray) -> Outcome:
         n, model = len(indices), self.task.model
         qpos, qvel = np.empty((n, model.nq)), np.empty((n, model.nv))
-        before = self.x_positions(indices)
+        x = [self._x[i] for i in indices]
+        before = np.concatenate(x)
         for row, i in enumerate(indices):
             ctrl, position, velocity = self._views[i]
             ctrl[:] = actions[row]
             self.simulate(*self._physics[i])
             qpos[row], qvel[row] = position, velocity
-        x_velocity = (self.x_positions(indices) - before) / self.task.dt
+        x_velocity = (np.concatenate(x) - before) / self.task.dt
         healthy = self.healthy(qpos, qvel)
         rewards = self.task._forward_reward_weight * x_velocity + self.healthy_reward(healthy)
-        costs = self.task._ctrl_cost_weight * np.square(actions).sum(axis=1)
+        costs = self.task._ctrl_cost_weight * np.add.reduce(np.square(actions), axis=1)
         observed = [qpos[:, self._skipped :], qvel]
         if self.max_velocity is not None:
-            observed[1] = qvel.clip(-self.max_velocity, self.max_velocity)
+            observed[1] = np.minimum(np.maximum(qvel, -self.max_velocity), self.max_velocity)
         costs, observed = self.with_contacts(indices, costs, observed)
         return Outcome(
             np.concatenate(observed, axis=1), rewards - costs, self.ends(healthy), np.zeros(n, dtype=bool)
         )
 
-    def x_positions(self, indices: Sequence[int]) -> np.ndarray:
-        return np.array([self._views[i][1][0] for i in indices])
+    def x_position(self, data: Any) -> np.ndarray:
+        """(1,), a view of what the task wants to move."""
+        return data.qpos[:1]
 
     def simulate(self, model: Any, data: Any) -> None:
         mujoco.mj_step(model, data, nstep=self.task.frame_skip)
 
     def healthy(self, qpos: np.ndarray, qvel: np.ndarray) -> np.ndarray:
         """(n,) bool"""
-        z, angle = qpos[:, 1], qpos[:, 2]
-        return _inside(z, self.task._healthy_z_range) & _inside(angle, self.task._healthy_angle_range)
+        raise NotImplementedError
 
     def healthy_reward(self, healthy: np.ndarray) -> np.ndarray | float:
         return healthy * self.task._healthy_reward
@@ -115,11 +117,24 @@ class StockTask:
 class Walker2d(StockTask):
     max_velocity = 10.0
 
+    def __init__(self, envs: Sequence[Any]) -> None:
+        super().__init__(envs)
+        self._low, self._high = np.array([self.task._healthy_z_range, self.task._healthy_angle_range]).T
+
+    def healthy(self, qpos: np.ndarray, qvel: np.ndarray) -> np.ndarray:
+        return _inside(qpos[:, 1:3], self._low, self._high)
+
 
 class Hopper(Walker2d):
+    def __init__(self, envs: Sequence[Any]) -> None:
+        super().__init__(envs)
+        low, high = self.task._healthy_state_range  # of everything but x and z, so of the angle too
+        others = self.task.model.nq + self.task.model.nv - 3
+        self._low = np.array([self._low[0], max(low, self._low[1]), *[low] * others])
+        self._high = np.array([self._high[0], min(high, self._high[1]), *[high] * others])
+
     def healthy(self, qpos: np.ndarray, qvel: np.ndarray) -> np.ndarray:
-        state = np.concatenate([qpos[:, 2:], qvel], axis=1)
-        return super().healthy(qpos, qvel) & _inside(state, self.task._healthy_state_range).all(axis=1)
+        return _inside(np.concatenate([qpos[:, 1:], qvel], axis=1), self._low, self._high)
 
 
 class HalfCheetah(StockTask):
@@ -138,11 +153,10 @@ class Ant(StockTask):
 
     def __init__(self, envs: Sequence[Any]) -> None:
         super().__init__(envs)
-        self._torso = [data.body(self.task._main_body).xpos for _, data in self._physics]
         self._forces = [data.cfrc_ext for _, data in self._physics]
 
-    def x_positions(self, indices: Sequence[int]) -> np.ndarray:
-        return np.array([self._torso[i][0] for i in indices])
+    def x_position(self, data: Any) -> np.ndarray:
+        return data.body(self.task._main_body).xpos[:1]
 
     def simulate(self, model: Any, data: Any) -> None:
         super().simulate(model, data)
@@ -171,5 +185,6 @@ STOCK_TASKS: dict[type, type[StockTask]] = {
 }
 
 
-def _inside(x: np.ndarray, limits: tuple[float, float]) -> np.ndarray:
-    return (limits[0] < x) & (x < limits[1])
+def _inside(x: np.ndarray, low: np.ndarray, high: np.ndarray) -> np.ndarray:
+    """Whether all of a row lies between `low` and `high`: (n, k), (k,), (k,) → (n,) bool."""
+    return np.logical_and.reduce((low < x) & (x < high), axis=1)
