@@ -9,7 +9,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from gailfe.advantages import generalized_advantages
+from gailfe.advantages import generalized_advantages, successor_values
 from gailfe.config import PPOConfig
 from gailfe.mlp import MLP, concatenated, flatten_parameters
 from gailfe.networks import GaussianPolicy, RunningMeanStd, entropy, log_prob, log_prob_gradient
@@ -91,10 +91,16 @@ class PPO:
             self.optimizer.param_groups[0]["lr"] = config.learning_rate * (1.0 - progress)
         x = self.policy.normalizer(batch.observations)
         values = self.value(x).squeeze(-1)
-        advantages = generalized_advantages(
-            self.reward_scale(batch.rewards, batch.terminated | batch.truncated),
+        next_values = successor_values(
             values,
-            self.value(self.policy.normalizer(batch.next_observations)).squeeze(-1),
+            batch.next_observations,
+            batch.ended,
+            lambda observations: self.value(self.policy.normalizer(observations)).squeeze(-1),
+        )
+        advantages = generalized_advantages(
+            self.reward_scale(batch.rewards, batch.ended),
+            values,
+            next_values,
             batch.terminated,
             batch.truncated,
             config.gamma,

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
-from torch import Tensor, empty_like, zeros_like
+from collections.abc import Callable
+
+import torch
+from torch import Tensor
 
 
 def generalized_advantages(
@@ -30,9 +33,30 @@ def generalized_advantages(
     """
     deltas = rewards + gamma * next_values * ~terminated - values
     carry = gamma * gae_lambda * ~(terminated | truncated)
-    advantages = empty_like(deltas)
-    running = zeros_like(deltas[0])
-    for t in reversed(range(len(deltas))):
-        running = deltas[t] + carry[t] * running
-        advantages[t] = running
-    return advantages
+    # Step by step, and so by numpy: a few numbers at a time are cheaper there, and far cheaper than on a GPU.
+    advantages, decay = deltas.cpu().numpy().copy(), carry.cpu().numpy()
+    for t in reversed(range(len(advantages) - 1)):
+        advantages[t] += decay[t] * advantages[t + 1]
+    return torch.from_numpy(advantages).to(deltas.device)
+
+
+def successor_values(
+    values: Tensor, next_observations: Tensor, ended: Tensor, value: Callable[[Tensor], Tensor]
+) -> Tensor:
+    """V(s_{t+1}) of the true successors, (num_steps, num_envs).
+
+    Within an episode the successor is the next step's observation, whose value is known; `value` is asked only
+    where an episode ended and after the last step.
+
+    Args:
+        values: V(s_t), (num_steps, num_envs).
+        next_observations: the true successors of s_t, before any reset, (num_steps, num_envs, obs_dim).
+        ended: bool, (num_steps, num_envs).
+        value: (n, obs_dim) → (n,).
+    """
+    unknown = ended.cpu().clone()
+    unknown[-1] = True
+    index = unknown.flatten().nonzero().squeeze(-1).to(values.device)
+    successors = values.roll(-1, dims=0)
+    successors.view(-1)[index] = value(next_observations.flatten(0, 1)[index])
+    return successors

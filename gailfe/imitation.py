@@ -9,7 +9,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from gailfe.advantages import generalized_advantages
+from gailfe.advantages import generalized_advantages, successor_values
 from gailfe.config import AlgoConfig
 from gailfe.discriminator import Discriminator, discriminator_step, reward
 from gailfe.envs import VectorEnv
@@ -85,8 +85,10 @@ class Imitator:
         batch = self.collector.collect(self.policy, num_steps, self.generator).to(self.device)
         metrics = episode_metrics(batch.finished)
         metrics |= self._annotate(batch.finished)
-        metrics |= self._update_discriminator(batch)
-        metrics |= self._update_policy(batch)
+        x = self.policy.normalizer(batch.observations)
+        pairs = torch.cat([x, self.policy.to_unit(batch.actions)], dim=-1)
+        metrics |= self._update_discriminator(pairs.flatten(0, 1))
+        metrics |= self._update_policy(batch, x, pairs)
         self.policy.normalizer.update(batch.observations)
         return metrics
 
@@ -101,12 +103,13 @@ class Imitator:
             "failure_buffer_trajectories": self.failures.num_trajectories,
         }
 
-    def _update_discriminator(self, batch: Batch) -> dict[str, float]:
-        """A few minibatch steps on ω, then one on λ_F; the metrics are means over the steps."""
+    def _update_discriminator(self, policy_pairs: Tensor) -> dict[str, float]:
+        """A few minibatch steps on ω, then one on λ_F; the metrics are means over the steps.
+
+        Args:
+            policy_pairs: of this iteration, normalised, (n, obs_dim + action_dim).
+        """
         config, failures = self.config.discriminator, self.config.failures
-        policy_pairs = torch.cat([batch.observations.float(), self.policy.to_unit(batch.actions)], dim=-1).flatten(
-            0, 1
-        )
         lambda_f = self.multiplier.value if self.multiplier else 0.0
         steps = []
         for _ in range(config.updates):
@@ -119,7 +122,7 @@ class Imitator:
                 discriminator_step(
                     self.discriminator,
                     self.optimizer,
-                    self._normalize(self._draw(policy_pairs)),
+                    self._draw(policy_pairs),
                     self._normalize(self._draw(self.expert_pairs)),
                     failed_pairs,
                     lambda_f,
@@ -135,17 +138,28 @@ class Imitator:
                 self.multiplier.update(info["log_d_failed"])
         return info
 
-    def _update_policy(self, batch: Batch) -> dict[str, float]:
+    def _update_policy(self, batch: Batch, x: Tensor, pairs: Tensor) -> dict[str, float]:
+        """Reward → advantages → TRPO → value function.
+
+        Args:
+            batch: of this iteration.
+            x: its observations, normalised, (num_steps, num_envs, obs_dim).
+            pairs: `x` and unit actions, (num_steps, num_envs, obs_dim + action_dim).
+        """
         config = self.config
         with torch.no_grad():
-            x = self.policy.normalizer(batch.observations)
-            pairs = torch.cat([x, self.policy.to_unit(batch.actions)], dim=-1)
             rewards = reward(self.discriminator(pairs))
             values = self.value(x)
+            next_values = successor_values(
+                values,
+                batch.next_observations,
+                batch.ended,
+                lambda observations: self.value(self.policy.normalizer(observations)),
+            )
             advantages = generalized_advantages(
                 rewards,
                 values,
-                self.value(self.policy.normalizer(batch.next_observations)),
+                next_values,
                 batch.terminated,
                 batch.truncated,
                 config.gamma,

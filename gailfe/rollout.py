@@ -27,6 +27,11 @@ class Batch:
     truncated: Tensor  # (num_steps, num_envs) bool
     finished: list[Trajectory]  # in the order in which they ended
 
+    @property
+    def ended(self) -> Tensor:
+        """Whether a transition was its episode's last, (num_steps, num_envs) bool."""
+        return self.terminated | self.truncated
+
     def to(self, device: torch.device) -> Batch:
         """The same with its tensors on `device`."""
         tensors = {name: value.to(device) for name, value in vars(self).items() if isinstance(value, Tensor)}

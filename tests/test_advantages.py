@@ -6,7 +6,7 @@ import pytest
 import torch
 from torch import Tensor
 
-from gailfe.advantages import generalized_advantages
+from gailfe.advantages import generalized_advantages, successor_values
 
 Transitions = dict[str, Tensor]
 
@@ -103,3 +103,22 @@ def test_nothing_leaks_into_the_episode_before_or_into_other_rows(ending: str) -
     assert torch.equal(before[:10], after[:10])
     assert torch.equal(before[:, [0, 2]], after[:, [0, 2]])
     assert not torch.isclose(before[10:, 1], after[10:, 1]).any()
+
+
+@pytest.mark.parametrize("share", [0.0, 0.1, 1.0])
+def test_the_values_of_the_successors_are_asked_only_where_no_later_step_tells(share: float) -> None:
+    generator = torch.Generator().manual_seed(3)
+    observations = torch.randn(40, 5, 2, generator=generator, dtype=torch.float64)
+    ended = torch.rand(40, 5, generator=generator) < share
+    resets = torch.randn(40, 5, 2, generator=generator, dtype=torch.float64)
+    next_observations = torch.cat([observations[1:], resets[-1:]])
+    next_observations[ended] = resets[ended]  # where an episode ended is not where the next one begins
+    asked = []
+
+    def value(x: Tensor) -> Tensor:
+        asked.append(len(x))
+        return x.prod(-1)
+
+    successors = successor_values(observations.prod(-1), next_observations, ended, value)
+    torch.testing.assert_close(successors, next_observations.prod(-1))
+    assert asked == [int(ended[:-1].sum()) + 5]
