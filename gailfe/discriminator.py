@@ -56,6 +56,35 @@ def logit_entropy(logits: Tensor) -> Tensor:
     return (F.softplus(logits) - torch.sigmoid(logits) * logits).mean()
 
 
+def loss_gradient(
+    policy_logits: Tensor,
+    expert_logits: Tensor,
+    failed_logits: Tensor | None,
+    lambda_f: float,
+    entropy_weight: float,
+) -> Tensor:
+    """The gradient of −`gailfe_objective` − entropy_weight · `logit_entropy` in the logits.
+
+    The entropy is not of the failed pairs: at λ_F = 0 this must be GAIL.
+
+    Returns:
+        (n, 1): of the policy's logits, the expert's and, where λ_F > 0, the failed ones, in that order.
+    """
+    # d log σ(x) / dx = σ(−x)
+    parts = [
+        -torch.sigmoid(-policy_logits) / len(policy_logits),
+        torch.sigmoid(expert_logits) / len(expert_logits),
+    ]
+    gradient = torch.cat(parts)
+    if entropy_weight > 0:
+        logits = torch.cat([policy_logits, expert_logits])
+        d = torch.sigmoid(logits)
+        gradient += logits * (d * (1 - d)) * (entropy_weight / len(logits))
+    if failed_logits is not None and lambda_f > 0:
+        gradient = torch.cat([gradient, -lambda_f * torch.sigmoid(-failed_logits) / len(failed_logits)])
+    return gradient.unsqueeze(-1)
+
+
 def gradient_penalty(
     discriminator: Discriminator, policy_pairs: Tensor, expert_pairs: Tensor, generator: torch.Generator
 ) -> tuple[Tensor, list[Tensor]]:
@@ -64,8 +93,8 @@ def gradient_penalty(
     Returns:
         The penalty, and its gradient in the parameters.
     """
-    mix = torch.rand(len(policy_pairs), 1, generator=generator).to(policy_pairs.device)
-    trace = discriminator.logit.trace(mix * policy_pairs + (1 - mix) * expert_pairs)
+    mix = torch.rand(len(policy_pairs), 1, generator=generator).to(policy_pairs)
+    trace = discriminator.logit.trace(torch.lerp(expert_pairs, policy_pairs, mix))
     slope, deltas = discriminator.logit.input_gradient(trace)
     norm = torch.linalg.vector_norm(slope, dim=-1, keepdim=True)
     excess = norm - 1
@@ -87,8 +116,6 @@ def discriminator_step(
 ) -> dict[str, float]:
     """One gradient step on ω.
 
-    Autograd differentiates the loss in the logits; from there on the network's own derivatives are faster.
-
     Args:
         policy_pairs, expert_pairs, failed_pairs: (batch_size, obs_dim + action_dim); no failed pairs for
             GAIL, or while β_F is empty.
@@ -99,18 +126,12 @@ def discriminator_step(
     """
     sources = [policy_pairs, expert_pairs] + ([] if failed_pairs is None else [failed_pairs])
     trace = discriminator.logit.trace(torch.cat(sources))
-    logits = trace[-1].squeeze(-1)
-    policy_logits, expert_logits, *rest = logits.split([len(pairs) for pairs in sources])
-    with torch.enable_grad():
-        leaves = [part.detach().requires_grad_() for part in (policy_logits, expert_logits, *rest)]
-        loss = -gailfe_objective(leaves[0], leaves[1], leaves[2] if rest else None, lambda_f, z_f)
-        # Not of the failed pairs: at λ_F = 0 this must be GAIL.
-        loss = loss - config.logit_entropy * logit_entropy(torch.cat(leaves[:2]))
-        # Then their gradient is zero too, and not worth taking through the network.
-        differentiated = leaves if lambda_f > 0 else leaves[:2]
-        grad = torch.cat(torch.autograd.grad(loss, differentiated)).unsqueeze(-1)
+    policy_logits, expert_logits, *rest = trace[-1].squeeze(-1).split([len(pairs) for pairs in sources])
+    failed_logits = rest[0] if rest else None
+    loss = -gailfe_objective(policy_logits, expert_logits, failed_logits, lambda_f, z_f)
+    loss -= config.logit_entropy * logit_entropy(torch.cat([policy_logits, expert_logits]))
+    grad = loss_gradient(policy_logits, expert_logits, failed_logits, lambda_f, config.logit_entropy)
     gradients = discriminator.logit.vjp([layer[: len(grad)] for layer in trace], grad)
-    loss = loss.detach()
     if config.gradient_penalty > 0:
         penalty, slopes = gradient_penalty(discriminator, policy_pairs, expert_pairs, generator)
         loss += config.gradient_penalty * penalty

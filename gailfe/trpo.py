@@ -9,6 +9,7 @@ from torch import Tensor
 from torch.nn.utils import vector_to_parameters
 
 from gailfe.config import TRPOConfig
+from gailfe.jacobian import Jacobian
 from gailfe.mlp import Trace, concatenated, split_like
 from gailfe.networks import GaussianPolicy, entropy, kl_divergence, log_prob, log_prob_gradient
 
@@ -45,12 +46,13 @@ def fisher_vector_product(policy: GaussianPolicy, trace: Trace, damping: float) 
         trace: of `policy.mean` at normalised observations (n, obs_dim).
     """
     parameters = list(_parameters(policy))
+    jacobian = Jacobian(policy.mean, trace)
     precision = torch.exp(-2 * policy.log_std) / len(trace[0])
 
     def multiply(v: Tensor) -> Tensor:
         *direction, log_std = split_like(v, parameters)
-        moved = policy.mean.jvp(trace, direction)
-        product = concatenated([*policy.mean.vjp(trace, moved.mul_(precision)), 2 * log_std])
+        moved = jacobian.times(direction).mul_(precision)
+        product = concatenated([*jacobian.transposed_times(moved), 2 * log_std])
         return product.add_(v, alpha=damping)
 
     return multiply

@@ -51,10 +51,11 @@ class ValueFunction(nn.Module):
         before = 0.0
         for epoch in range(self.config.epochs):
             order = torch.randperm(len(x), generator=self.generator).to(x.device)
-            for index in order.split(self.config.minibatch_size):
-                trace = self.net.trace(x[index])
-                error = trace[-1] - targets[index].unsqueeze(-1)
-                self.weights.grad = concatenated(self.net.vjp(trace, 2 / len(index) * error))
+            minibatches = (t[order].split(self.config.minibatch_size) for t in (x, targets.unsqueeze(-1)))
+            for inputs, outputs in zip(*minibatches, strict=True):
+                trace = self.net.trace(inputs)
+                error = trace[-1] - outputs
+                self.weights.grad = concatenated(self.net.vjp(trace, 2 / len(inputs) * error))
                 self.optimizer.step()
                 if epoch == 0:
                     before += error.square().sum().item() / len(x)

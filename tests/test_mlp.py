@@ -7,6 +7,7 @@ import torch
 from helpers import seeded
 from torch import Tensor, nn
 
+from gailfe.jacobian import Jacobian
 from gailfe.mlp import MLP, Tanh, concatenated, flatten_parameters, split_like
 
 SIZES = [[3, 2], [3, 8, 2], [3, 8, 5, 2], [3, 6, 7, 5, 1]]
@@ -59,7 +60,7 @@ def test_vjp_is_autograds_gradient(sizes: list[int], activation: str) -> None:
     assert all(gradient.is_contiguous() for gradient in gradients)  # fused optimisers take that for granted
 
 
-def test_jvp_is_the_derivative_along_a_direction(sizes: list[int], activation: str) -> None:
+def test_the_jacobians_products_are_autograds(sizes: list[int], activation: str) -> None:
     net, x = make(sizes, activation)
     direction = [randn_like(parameter, i) for i, parameter in enumerate(net.parameters())]
     expected = torch.zeros_like(net(x))
@@ -67,8 +68,13 @@ def test_jvp_is_the_derivative_along_a_direction(sizes: list[int], activation: s
         for column in range(expected.shape[1]):
             gradient = torch.autograd.grad(net(x)[row, column], list(net.parameters()))
             expected[row, column] = concatenated(gradient) @ concatenated(direction)
+    grad = randn_like(expected, 7)
+    transposed = torch.autograd.grad((net(x) * grad).sum(), list(net.parameters()))
     with torch.no_grad():
-        torch.testing.assert_close(net.jvp(net.trace(x), direction), expected)
+        jacobian = Jacobian(net, net.trace(x))
+        for _ in range(2):  # it is there to be used again
+            torch.testing.assert_close(jacobian.times(direction), expected)
+            torch.testing.assert_close(jacobian.transposed_times(grad), list(transposed))
 
 
 def test_the_input_gradient_and_its_own_derivative_are_autograds(sizes: list[int], activation: str) -> None:
