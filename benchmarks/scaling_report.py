@@ -1,36 +1,17 @@
-"""Tables, figure and what follows from the measurements of `python -m benchmarks.scaling`."""
+"""The page of `python -m benchmarks.scaling`: tables, and what follows from them."""
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from pathlib import Path
 from statistics import median
-from typing import Any
-
-import matplotlib
-from matplotlib.axes import Axes
-from matplotlib.figure import Figure
-from matplotlib.lines import Line2D
-from matplotlib.ticker import LogLocator, NullLocator
 
 from analysis.curves import write_atomically
-from analysis.panels import COLOURS, DASHES, NAMES, PAPER_WIDTH, STYLE, save_figure
+from analysis.panels import save_figure
 from benchmarks.machine import machine, table
 from benchmarks.peer_table import spread
+from benchmarks.scaling_figure import draw
+from benchmarks.scaling_points import TITLES, Row, envs, gain, medians, points, rate, side_by_side
 
-Row = dict[str, Any]
-Points = dict[int, list[float]]  # by value: one number a round
-
-TITLES = {
-    "num_envs": "Environments of one training",
-    "threads": "Torch threads of one training",
-    "wide_threads": "Torch threads, networks 400 units wide",
-    "jobs": "Trainings side by side",
-    "sweep": "A sweep of four short runs",
-    "buffer": "Pairs in β_F",
-    "batch": "Discriminator batch, pairs a source",
-    "width": "Units a hidden layer, all networks",
-}
 LARGE = 64  # cores of the machine that is asked about
 
 
@@ -40,40 +21,6 @@ def write_report(out: Path, rows: list[Row]) -> str:
     write_atomically(out / "scaling.md", lambda path: path.write_text(page))
     save_figure(draw(rows), out, "scaling", ["png"])
     return page
-
-
-def points(rows: list[Row], part: str, env: str, value: Callable[[Row], float]) -> Points:
-    """Of a part on a task: the measured value → what `value` makes of each round's row, in order."""
-    chosen = [row for row in rows if row["part"] == part and row["env"] == env]
-    keys = sorted({row["value"] for row in chosen})
-    return {key: [value(row) for row in chosen if row["value"] == key] for key in keys}
-
-
-def medians(values: Points) -> dict[int, float]:
-    return {key: median(numbers) for key, numbers in values.items()}
-
-
-def envs(rows: list[Row], part: str) -> list[str]:
-    return list(dict.fromkeys(row["env"] for row in rows if row["part"] == part))
-
-
-def rate(row: Row) -> float:
-    return float(row["steps_per_s"])
-
-
-def learning(row: Row) -> float:
-    """ms an iteration"""
-    return float(row["learning_ms"])
-
-
-def collecting(row: Row) -> float:
-    """ms an iteration, environment and acting: what no accelerator of the networks' learning takes over."""
-    return float(row["environment_ms"] + row["acting_ms"])
-
-
-def gain(row: Row) -> float:
-    """How many times as fast an iteration would be if learning took no time."""
-    return 1 + learning(row) / collecting(row)
 
 
 def report(rows: list[Row]) -> str:
@@ -129,13 +76,6 @@ def jobs_table(rows: list[Row], part: str) -> str:
     return table(["jobs", "task", "steps/s, all together", "of one alone", "% of that many alone"], lines)
 
 
-def side_by_side(rows: list[Row], env: str) -> Points:
-    """By number of jobs: their steps/s in units of one alone, within a round."""
-    alone = {r["repeat"]: rate(r) for r in rows if (r["part"], r["env"], r["value"]) == ("jobs", env, 1)}
-    chosen = [row for row in rows if row["repeat"] in alone]
-    return points(chosen, "jobs", env, lambda row: rate(row) / alone[row["repeat"]])
-
-
 def sweep_table(rows: list[Row], part: str) -> str:
     (env,) = envs(rows, part)[-1:]
     seconds = points(rows, part, env, lambda row: row["elapsed"])
@@ -182,83 +122,3 @@ def what_follows(rows: list[Row], cores: int) -> list[str]:
             "accelerator of the learning can give, from these measurements on a CPU; no GPU was measured."
         )
     return facts
-
-
-def draw(rows: list[Row]) -> Figure:
-    """A panel for each part that was measured: medians, with bars from the smallest to the largest."""
-    parts = [part for part in TITLES if envs(rows, part)]
-    columns = min(2, max(1, len(parts)))
-    height = max(1, -(-len(parts) // columns))
-    with matplotlib.rc_context(STYLE):
-        figure = Figure(figsize=(PAPER_WIDTH, 1.9 * height + 0.5), layout="constrained")
-        axes = figure.subplots(height, columns, squeeze=False).ravel()
-        for axis in axes[len(parts) :]:
-            axis.remove()
-        colours = dict(zip(dict.fromkeys(row["env"] for row in rows), COLOURS, strict=False))
-        for axis, part in zip(axes, parts, strict=False):
-            draw_panel(axis, rows, part, colours)
-        keys = [Line2D([], [], color=c, marker="o", markersize=3, label=name(env)) for env, c in colours.items()]
-        if "width" in parts:
-            keys.append(
-                Line2D([], [], color="0.3", linestyle=DASHES[0], label="collecting: environment and acting")
-            )
-        if {"jobs", "sweep"} & set(parts):
-            keys.append(Line2D([], [], color="0.6", linestyle=":", label="every core as fast as one alone"))
-        figure.legend(handles=keys, loc="outside lower center", ncols=len(keys), frameon=False)
-    return figure
-
-
-def name(env: str) -> str:
-    return NAMES.get(env, env.capitalize())
-
-
-def draw_panel(axis: Axes, rows: list[Row], part: str, colours: dict[str, str]) -> None:
-    costs = part in ("buffer", "batch", "width")
-    value: Callable[[Row], float] = (lambda r: r["elapsed"]) if part == "sweep" else learning if costs else rate
-    for env in envs(rows, part):
-        measured = points(rows, part, env, value)
-        lines(axis, measured, colours[env], "-")
-        if part == "width":
-            lines(axis, points(rows, part, env, collecting), colours[env], DASHES[0])
-        if part in ("jobs", "sweep") and 1 in measured:
-            ideal(axis, medians(measured), rows[-1]["cores"], falling=part == "sweep")
-    axis.set_title(TITLES[part])
-    axis.set_ylabel("Wall time [s]" if part == "sweep" else "Learning [ms/iteration]" if costs else "Steps/s")
-    x = sorted({row["value"] for row in rows if row["part"] == part})
-    if max(x) > 8:
-        axis.set_xscale("log", base=2)
-        axis.xaxis.set_minor_locator(NullLocator())
-    axis.set_xticks(x, [short(number) for number in x])
-    axis.margins(x=0.08)
-    if part == "width":  # over two orders of magnitude
-        axis.set_ylabel("Time [ms/iteration]")
-        axis.set_yscale("log")
-        axis.yaxis.set_major_locator(LogLocator(subs=(1, 3)))
-        axis.yaxis.set_minor_locator(NullLocator())
-    else:
-        axis.set_ylim(0, 1.05 * axis.get_ylim()[1])
-    axis.yaxis.set_major_formatter("{x:,.0f}")
-
-
-def lines(axis: Axes, measured: Points, colour: str, dashes: Any) -> None:
-    middle = medians(measured)
-    below = [middle[x] - min(measured[x]) for x in measured]
-    above = [max(measured[x]) - middle[x] for x in measured]
-    style = {"color": colour, "linestyle": dashes, "linewidth": 1, "marker": "o", "markersize": 2.5, "capsize": 2}
-    axis.errorbar(list(middle), list(middle.values()), yerr=[below, above], **style)
-
-
-def ideal(axis: Axes, middle: dict[int, float], cores: int, falling: bool) -> None:
-    """What it would be if every core did as much as one alone."""
-    x = list(middle)
-    used = [min(number, cores) for number in x]
-    y = [middle[1] / n if falling else middle[1] * n for n in used]
-    axis.plot(x, y, color="0.6", linewidth=0.8, linestyle=":", zorder=0)
-
-
-def short(number: int) -> str:
-    """1500000 → 1.5M."""
-    for size, letter in ((1_000_000, "M"), (1000, "k")):
-        if number >= 10 * size or (number >= size and number % size in (0, size // 2)):
-            return f"{number / size:g}{letter}"
-    return str(number)
