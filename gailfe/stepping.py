@@ -66,6 +66,7 @@ class StockTask:
         # Views of what the simulation changes in place: to ask for one at every step takes longer than to read it.
         self._views = [(data.ctrl, data.qpos, data.qvel) for _, data in self._physics]
         self._x = [self.x_position(data) for _, data in self._physics]
+        self._dt = self.task.dt
         self._skipped = self.hidden_positions * self.task._exclude_current_positions_from_observation
 
     def __call__(self, indices: Sequence[int], actions: np.ndarray) -> Outcome:
@@ -78,17 +79,15 @@ class StockTask:
             ctrl[:] = actions[row]
             self.simulate(*self._physics[i])
             qpos[row], qvel[row] = position, velocity
-        x_velocity = (np.concatenate(x) - before) / self.task.dt
-        healthy = self.healthy(qpos, qvel)
-        rewards = self.task._forward_reward_weight * x_velocity + self.healthy_reward(healthy)
+        x_velocity = (np.concatenate(x) - before) / self._dt
+        health, ends = self.survival(qpos, qvel)
+        rewards = self.task._forward_reward_weight * x_velocity + health
         costs = self.task._ctrl_cost_weight * np.add.reduce(np.square(actions), axis=1)
         observed = [qpos[:, self._skipped :], qvel]
         if self.max_velocity is not None:
             observed[1] = np.minimum(np.maximum(qvel, -self.max_velocity), self.max_velocity)
         costs, observed = self.with_contacts(indices, costs, observed)
-        return Outcome(
-            np.concatenate(observed, axis=1), rewards - costs, self.ends(healthy), np.zeros(n, dtype=bool)
-        )
+        return Outcome(np.concatenate(observed, axis=1), rewards - costs, ends, np.zeros(n, dtype=bool))
 
     def x_position(self, data: Any) -> np.ndarray:
         """(1,), a view of what the task wants to move."""
@@ -97,15 +96,14 @@ class StockTask:
     def simulate(self, model: Any, data: Any) -> None:
         mujoco.mj_step(model, data, nstep=self.task.frame_skip)
 
+    def survival(self, qpos: np.ndarray, qvel: np.ndarray) -> tuple[np.ndarray | float, np.ndarray]:
+        """What being healthy pays, and whether the episode ends, (n,) bool."""
+        healthy = self.healthy(qpos, qvel)
+        return healthy * self.task._healthy_reward, ~healthy & bool(self.task._terminate_when_unhealthy)
+
     def healthy(self, qpos: np.ndarray, qvel: np.ndarray) -> np.ndarray:
         """(n,) bool"""
         raise NotImplementedError
-
-    def healthy_reward(self, healthy: np.ndarray) -> np.ndarray | float:
-        return healthy * self.task._healthy_reward
-
-    def ends(self, healthy: np.ndarray) -> np.ndarray:
-        return ~healthy & bool(self.task._terminate_when_unhealthy)
 
     def with_contacts(
         self, indices: Sequence[int], costs: np.ndarray, observed: list[np.ndarray]
@@ -138,14 +136,8 @@ class Hopper(Walker2d):
 
 
 class HalfCheetah(StockTask):
-    def healthy(self, qpos: np.ndarray, qvel: np.ndarray) -> np.ndarray:
-        return np.ones(len(qpos), dtype=bool)
-
-    def healthy_reward(self, healthy: np.ndarray) -> float:
-        return 0.0
-
-    def ends(self, healthy: np.ndarray) -> np.ndarray:
-        return ~healthy
+    def survival(self, qpos: np.ndarray, qvel: np.ndarray) -> tuple[np.ndarray | float, np.ndarray]:
+        return 0.0, np.zeros(len(qpos), dtype=bool)
 
 
 class Ant(StockTask):
