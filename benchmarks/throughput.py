@@ -2,25 +2,21 @@
 
 In one process and on one thread, in rounds: some iterations of GAIL, the same episodes through mujoco.rollout
 with nothing around them, then GAILFE and its physics. A round of training is all that a default run does: W&B
-(offline), evaluation and checkpoints included; the physics is all that it simulated, evaluation included. A
-last round, not counted in the rates, tells which part the time goes to.
+(offline), evaluation and checkpoints included; the physics is all that it simulated, evaluation included. What it
+simulates is recorded in a rehearsal, from the same checkpoint, so that the recording costs the training nothing.
+A last round, not counted in the rates, tells which part the time goes to.
 """
 
 from __future__ import annotations
 
 import json
-import shutil
 import statistics
 import sys
-import time
-from contextlib import ExitStack
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
-from unittest.mock import patch
 
 import gymnasium.envs.mujoco
-import hydra
 import mujoco
 import wandb
 
@@ -28,18 +24,13 @@ import gailfe.imitation
 import gailfe.training
 from benchmarks.machine import machine, table
 from benchmarks.parts import Parts
-from benchmarks.recording import recording, replay
-from expert.collect import make_demonstrations
-from expert.train import make_expert
-from gailfe.checks import prepare
+from benchmarks.recording import replay
+from benchmarks.trainer import Trainer
 from gailfe.command import ArgumentError, help_text, parse_arguments
-from gailfe.config import Config
 from gailfe.envs import VectorEnv
 from gailfe.failures import FailureBuffer
 from gailfe.imitation import Imitator
-from gailfe.pipeline import run
 from gailfe.rollout import Collector
-from gailfe.store import Store
 from gailfe.tracking import MetricsFile
 from gailfe.value import ValueFunction
 
@@ -85,53 +76,15 @@ class Round:
     physics: float
 
 
-class Trainer:
-    """A default run that goes on for some iterations at a time."""
-
-    def __init__(self, env: str, algo: str, folder: Path) -> None:
-        shutil.rmtree(folder, ignore_errors=True)
-        self.folder = folder
-        with hydra.initialize_config_module("conf", version_base="1.3"):
-            overrides = [f"env={env}", f"algo={algo}", "expert=pretrained", "experiment=figure1"]
-            self.config: Config = prepare(hydra.compose("config", overrides))
-        self.config.env.num_iterations = 0
-        store = Store(Path(self.config.paths.artifacts))
-        make_demonstrations(self.config, store, make_expert(self.config, store))  # not to be recorded
-
-    def advance(self, iterations: int) -> float:
-        """Train on; seconds from the first iteration's start to the last one's checkpoint, so without start-up."""
-        marks: list[float] = []
-        iterate, save = Imitator.iterate, gailfe.training.save_checkpoint
-
-        def marked_iterate(imitator: Imitator) -> dict[str, float]:
-            if not marks:
-                marks.append(time.perf_counter())
-            return iterate(imitator)
-
-        def marked_save(*args: Any) -> None:
-            save(*args)
-            marks.append(time.perf_counter())
-
-        self.config.env.num_iterations += iterations
-        with ExitStack() as stack:
-            stack.enter_context(patch.object(Imitator, "iterate", marked_iterate))
-            stack.enter_context(patch.object(gailfe.training, "save_checkpoint", marked_save))
-            run(self.config, self.folder)
-        return marks[-1] - marks[0]
-
-    @property
-    def steps_per_iteration(self) -> int:
-        return self.config.algo.steps_per_iteration
-
-
 def measure(env: str, arguments: Arguments) -> list[dict[str, Any]]:
     """One record an algorithm: rates [environment steps / s], their ratio, and the share of every part."""
     trainers = {algo: Trainer(env, algo, Path("artifacts", "benchmarks", env, algo)) for algo in ALGOS}
     rounds: dict[str, list[Round]] = {algo: [] for algo in ALGOS}
     for index in range(arguments.rounds):
         for algo, trainer in trainers.items():
-            with recording() as episodes:
-                training = trainer.advance(arguments.iterations)
+            episodes = trainer.rehearse(arguments.iterations)
+            training = trainer.advance(arguments.iterations)
+            trainer.check()
             rounds[algo].append(Round(training, replay(episodes)))
             print(f"{env} {algo} round {index + 1}: {rounds[algo][-1]}", file=sys.stderr)
     records = []

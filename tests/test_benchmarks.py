@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import csv
 import time
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -11,6 +13,7 @@ from helpers import HOPPER
 from benchmarks.machine import table
 from benchmarks.parts import Parts
 from benchmarks.recording import Episode, recording, replay
+from benchmarks.trainer import Trainer
 from gailfe.envs import VectorEnv
 
 
@@ -67,3 +70,20 @@ def test_a_part_does_not_count_the_time_of_the_parts_that_it_calls() -> None:
 
 def test_a_table_is_markdown() -> None:
     assert table(["a", "b"], [[1, "x"]]) == "| a | b |\n| --- | --- |\n| 1 | x |\n"
+
+
+def test_a_rehearsal_simulates_what_the_training_then_does_and_leaves_the_run_where_it_is(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    trainer = Trainer("hopper", "gailfe", Path("run"))
+    for done in range(2):
+        episodes = trainer.rehearse(1)
+        assert sum(len(episode.actions) for episode in episodes) >= trainer.steps_per_iteration
+        assert trainer.advance(1) > 0
+        trainer.check()
+        with Path("run", "metrics.csv").open() as file:
+            assert len(list(csv.DictReader(file))) == done + 1
+    trainer.advance(1)
+    with pytest.raises(RuntimeError, match="not the same work"):
+        trainer.check()
