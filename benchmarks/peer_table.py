@@ -18,8 +18,8 @@ NOTES = {
     "gail": """\
 Environment steps a second while imitating the same expert trajectories, one thread each, with the sizes of
 `conf/algo/gail.yaml` (8 environments, 1024 steps an iteration, networks of 2×100 tanh units, 3 discriminator
-steps of 1024 + 1024 pairs). Start-up and the first iterations are left out. Median (range) over rounds; "ours is
-so many times as fast" is a ratio within a round.
+steps of 1024 + 1024 pairs). Start-up and the first iterations are left out. Median (range) over rounds; how many
+times as fast ours is, is a ratio within a round.
 
 * gailfe is measured with all that a default run does: evaluation, checkpoints, W&B offline. "learning alone"
   leaves those out, as the peers do without them.
@@ -121,18 +121,20 @@ def provenance(rows: Sequence[Row]) -> str:
 def gail_table(rows: Sequence[Row]) -> str:
     lines = []
     for group in _groups(rows):
-        ours = _by_repeat(group, "gailfe", lambda row: row["steps_per_s"])
+        whole = _by_repeat(group, "gailfe", lambda row: row["steps_per_s"])
+        alone = _by_repeat(group, "gailfe", lambda row: row["learning_steps_per_s"])
         for peer, name, env_id in dict.fromkeys((row["peer"], row["name"], row["env_id"]) for row in group):
             rates = _by_repeat(group, peer, lambda row: row["steps_per_s"])
-            ratios = [] if peer == "gailfe" else [ours[r] / rates[r] for r in rates if r in ours]
-            length = str(group[0]["length"])
-            lines.append(
-                [env_id, name, spread(rates.values(), ",.0f"), spread(ratios, ".2f"), length, str(len(rates))]
-            )
+            ratios = [
+                spread([] if peer == "gailfe" else [ours[r] / rates[r] for r in rates if r in ours], ".2f")
+                for ours in (whole, alone)
+            ]
+            shown = [spread(rates.values(), ",.0f"), *ratios, str(group[0]["length"]), str(len(rates))]
+            lines.append([env_id, name, *shown])
             if peer == "gailfe":
-                alone = _by_repeat(group, peer, lambda row: row["learning_steps_per_s"])
-                lines.append([env_id, f"{name}, learning alone", spread(alone.values(), ",.0f"), "", "", ""])
-    titles = ["task", "codebase", "steps/s", "ours is so many times as fast", "iterations", "rounds"]
+                lines.append([env_id, f"{name}, learning alone", spread(alone.values(), ",.0f"), "", "", "", ""])
+    faster = "ours is so many times as fast"
+    titles = ["task", "codebase", "steps/s", faster, "learning alone", "iterations", "rounds"]
     return table(titles, lines).rstrip()
 
 
