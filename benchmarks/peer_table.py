@@ -22,7 +22,7 @@ steps of 1024 + 1024 pairs). Start-up and the first iterations are left out. Med
 times as fast ours is, is a ratio within a round.
 
 * gailfe is measured with all that a default run does: evaluation, checkpoints, W&B offline. "learning alone"
-  leaves those out, as the peers do without them.
+  leaves those out: the peers neither evaluate nor save, and log to a file at most.
 * imitation 1.0.1 is bound to Gymnasium 0.29, so it runs the v4 tasks: the same physics and observations. It has
   no gradient penalty.
 * TorchRL has no TRPO: its policy learns as in its own GAIL example, by PPO with 10 epochs of minibatches of 64,

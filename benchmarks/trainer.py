@@ -75,7 +75,10 @@ class Trainer:
     def check(self) -> None:
         """Raises RuntimeError unless the training has come to where its rehearsal had come."""
         if self._policy() != self._rehearsed:
-            raise RuntimeError(f"{self.folder}: the rehearsal was not the same work")
+            raise RuntimeError(
+                f"{self.folder}: the rehearsal was not the same work, so its physics is none to compare with; "
+                "only a task that resumes bit for bit can be measured"
+            )
 
     def _policy(self) -> bytes:
         return (self.folder / WEIGHTS).read_bytes()

@@ -1,4 +1,7 @@
-"""Models as people save them with Stable-Baselines3: untrained, which is enough to act."""
+"""Models and statistics as people save them with Stable-Baselines3, and the configuration that takes them.
+
+The models are untrained, which is enough to act.
+"""
 
 from __future__ import annotations
 
@@ -6,6 +9,11 @@ from pathlib import Path
 from typing import Any
 
 import gymnasium
+import hydra
+import numpy as np
+
+from gailfe.checks import parse
+from gailfe.config import Config
 
 ALGORITHMS = ["A2C", "ARS", "CrossQ", "DDPG", "PPO", "SAC", "TD3", "TQC", "TRPO"]
 
@@ -23,3 +31,22 @@ def save_model(path: Path, algorithm: str, env: str = "Pendulum-v1", seed: int =
             parameter.data.uniform_(-1, 1)
     model.save(path)
     return model
+
+
+def normalized(path: Path, env: str = "Pendulum-v1", **arguments: Any) -> Any:
+    """A VecNormalize that has seen observations, and its file at `path`."""
+    from stable_baselines3.common.env_util import make_vec_env
+    from stable_baselines3.common.vec_env import VecNormalize
+
+    vector = VecNormalize(make_vec_env(env), **arguments)
+    dim = vector.observation_space.shape[0]
+    vector.obs_rms.update(1.0 + 3.0 * np.random.default_rng(1).normal(size=(50, dim)))
+    vector.save(str(path))
+    return vector
+
+
+def compose(path: Path, algo: str, *overrides: str) -> Config:
+    """The model at `path` as the expert of a short Pendulum."""
+    chosen = ["expert=sb3", f"expert.file={path}", f"expert.algo={algo.lower()}", "expert.allow_pickle=true"]
+    with hydra.initialize_config_module("conf", version_base="1.3"):
+        return parse(hydra.compose("config", ["env=pendulum", "env.max_episode_steps=20", *chosen, *overrides]))

@@ -1,39 +1,28 @@
-"""Experts of Stable-Baselines3: that they act as they do there, and what is refused before any work."""
+"""Experts of Stable-Baselines3: that they act as they do there, through the command line too."""
 
 from __future__ import annotations
 
 import json
-import pickle
 import subprocess
 import sys
-import zipfile
 from pathlib import Path
 from typing import Any
 
-import hydra
 import numpy as np
 import pytest
 import torch
 from helpers import seeded
-from sb3_files import ALGORITHMS, save_model
+from sb3_files import ALGORITHMS, compose, normalized, save_model
 
 from expert.collect import collect
 from expert.sb3 import load_sb3
 from expert.train import EVALUATION, expert_recipe, make_expert
-from gailfe.checks import parse
-from gailfe.config import Config, ConfigError
 from gailfe.store import Store, verify
 
 pytest.importorskip("stable_baselines3")
 pytest.importorskip("sb3_contrib")
 
 OBSERVATIONS = np.random.default_rng(0).normal(size=(5, 3)) * [0.5, 0.5, 4.0]
-
-
-def compose(path: Path, algo: str, *overrides: str) -> Config:
-    chosen = ["expert=sb3", f"expert.file={path}", f"expert.algo={algo.lower()}", "expert.allow_pickle=true"]
-    with hydra.initialize_config_module("conf", version_base="1.3"):
-        return parse(hydra.compose("config", ["env=pendulum", "env.max_episode_steps=20", *chosen, *overrides]))
 
 
 @pytest.fixture(scope="module")
@@ -88,18 +77,6 @@ def test_state_dependent_exploration_is_reproducible_and_drawn_as_often_as_in_tr
     assert not np.array_equal(policy.acting(seeded(1))(OBSERVATIONS), first[0])
 
 
-def normalized(path: Path, env: str = "Pendulum-v1", **arguments: Any) -> Any:
-    """A VecNormalize that has seen observations, and its file at `path`."""
-    from stable_baselines3.common.env_util import make_vec_env
-    from stable_baselines3.common.vec_env import VecNormalize
-
-    vector = VecNormalize(make_vec_env(env), **arguments)
-    dim = vector.observation_space.shape[0]
-    vector.obs_rms.update(1.0 + 3.0 * np.random.default_rng(1).normal(size=(50, dim)))
-    vector.save(str(path))
-    return vector
-
-
 def test_observations_are_normalised_as_in_training(models: dict[str, Any], tmp_path: Path) -> None:
     statistics = normalized(tmp_path / "vecnormalize.pkl", clip_obs=1.5).obs_rms
     policy = load(models, "PPO", f"expert.vecnormalize={tmp_path / 'vecnormalize.pkl'}")
@@ -150,97 +127,6 @@ def test_the_experts_folder_says_what_it_achieves(models: dict[str, Any], tmp_pa
     verify(folder)
     assert folder.parent == tmp_path / "experts"
     assert json.loads((folder / EVALUATION).read_text())["episodes"] == 3
-
-
-@pytest.mark.parametrize(
-    ("overrides", "said"),
-    [
-        (["expert.file=nowhere.zip"], r"expert\.file=nowhere\.zip must be a file"),
-        (["expert.file=TEXT"], r"expert\.file=.* must be a \.zip that Stable-Baselines3's model\.save wrote"),
-        (["expert.file=OTHER"], r"expert\.file=.* must be a \.zip .* 'data'"),
-        (
-            ["expert.algo=ppo"],
-            r"expert\.algo=ppo: .* the algorithm that saved .* stable_baselines3\.sac\.policies",
-        ),
-        (["env=hopper"], r"the observations of env\.id=Hopper-v5 are a Box of shape \(11,\), .* got \(3,\)"),
-        (["expert.file=ACTIONS", "expert.algo=ppo"], r"the actions of .* a Box of shape \(1,\), .* got \(2,\)"),
-        (["expert.file=DISCRETE", "expert.algo=ppo"], r"the actions of .* got .*Discrete"),
-        (["expert.file=BOUNDS", "expert.algo=ppo"], r"the actions of .* a Box of low \[-2\.0\], .* got \[-1\.0\]"),
-        (["expert.vecnormalize=nowhere.pkl"], r"expert\.vecnormalize=nowhere\.pkl must be a file"),
-        (["expert.vecnormalize=TEXT"], r"expert\.vecnormalize=.* must be what .* VecNormalize\.save wrote"),
-        (["expert.vecnormalize=PICKLE"], r"expert\.vecnormalize=.* must be what .* VecNormalize\.save wrote"),
-        (["expert.vecnormalize=HOPPER"], r"the observations of .* a Box of shape \(3,\), .* got \(11,\)"),
-    ],
-)
-def test_what_does_not_fit_is_refused_before_any_work(
-    overrides: list[str], said: str, models: dict[str, Any], wrong: Path, tmp_path: Path
-) -> None:
-    placed = [
-        f"{o.split('=')[0]}={wrong / o.split('=')[1]}" if o.split("=")[1].isupper() else o for o in overrides
-    ]
-    with pytest.raises(ConfigError, match=said):
-        make_expert(compose(models["folder"] / "SAC.zip", "sac", *placed), Store(tmp_path / "artifacts"))
-    assert not (tmp_path / "artifacts").exists()
-
-
-@pytest.fixture(scope="module")
-def wrong(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Files that are something else."""
-    import gymnasium
-
-    folder = tmp_path_factory.mktemp("wrong")
-    (folder / "TEXT").write_text("not a zip")
-    (folder / "PICKLE").write_bytes(pickle.dumps([1]))
-    with zipfile.ZipFile(folder / "OTHER", "w") as archive:
-        archive.writestr("weights", "nothing")
-    normalized(folder / "HOPPER", "Hopper-v5")
-    for name, space in (
-        ("ACTIONS", gymnasium.spaces.Box(-2, 2, (2,))),
-        ("DISCRETE", gymnasium.spaces.Discrete(3)),
-        ("BOUNDS", gymnasium.spaces.Box(-1, 1, (1,))),
-    ):
-        gymnasium.register("Acts-v0", lambda space=space: acting_in(space))
-        save_model(folder / f"{name}.zip", "PPO", "Acts-v0")
-        (folder / f"{name}.zip").rename(folder / name)
-        del gymnasium.registry["Acts-v0"]
-    return folder
-
-
-def acting_in(space: Any) -> Any:
-    """Pendulum's observations with another action space."""
-    import gymnasium
-    from gymnasium.envs.classic_control import PendulumEnv
-
-    env: gymnasium.Env = PendulumEnv()
-    env.action_space = space
-    return env
-
-
-@pytest.mark.parametrize(
-    ("override", "said"),
-    [
-        (
-            "expert.allow_pickle=false",
-            "expert.allow_pickle=false: .* can run any code .* expert.allow_pickle=true",
-        ),
-        ("expert.algo=dqn", "expert.algo=dqn must be one of a2c, .*sac"),
-        ("expert.algo=null", "expert.algo=None must be one of a2c, .*sac"),
-        ("expert.file=null", "expert.file=None must be the .zip"),
-        ("expert.final_eval_episodes=0", "expert.final_eval_episodes=0 must be at least 1"),
-    ],
-)
-def test_keys_are_checked_with_the_rest_of_the_configuration(override: str, said: str, tmp_path: Path) -> None:
-    with pytest.raises(ConfigError, match=said):
-        compose(tmp_path / "unread.zip", "sac", override)
-
-
-@pytest.mark.parametrize("package", ["stable_baselines3", "sb3_contrib"])
-def test_a_missing_package_names_the_extra(
-    package: str, models: dict[str, Any], monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setitem(sys.modules, package, None)
-    with pytest.raises(ConfigError, match=r"extra `sb3`: pip install -e '.\[sb3\]'"):
-        load(models, "SAC")
 
 
 @pytest.fixture(scope="module")
