@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from gailfe.command import ArgumentError, help_text, parse_arguments
+from gailfe.config.arguments import ArgumentError, help_text, parse_arguments
 
 SUMMARY = """\
 python -m analysis.experts [key=value ...]

@@ -10,7 +10,7 @@ import sys
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from gailfe.command import ArgumentError, help_text, parse_arguments
+from gailfe.config.arguments import ArgumentError, help_text, parse_arguments
 
 DEFAULT_METRIC = "eval_return_mean"
 FORMATS = ("png", "pdf", "svg")

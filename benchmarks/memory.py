@@ -17,8 +17,8 @@ from pathlib import Path
 import torch
 
 from benchmarks.machine import machine, table
-from gailfe.checkpoint import load_checkpoint, save_checkpoint
-from gailfe.evaluation import Evaluator
+from gailfe.envs.evaluation import Evaluator
+from gailfe.storage.checkpoint import load_checkpoint, save_checkpoint
 
 TASKS = ("hopper", "halfcheetah", "walker2d", "ant")
 OUT = Path("results", "speed")

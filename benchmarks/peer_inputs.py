@@ -15,7 +15,7 @@ from hydra import compose, initialize_config_module
 
 from benchmarks.machine import processor
 from benchmarks.peer_report import RESULT
-from gailfe.checks import parse
+from gailfe.config.checks import parse
 
 ROOT = Path(__file__).parents[1]
 REQUIREMENTS = Path(__file__).parent / "requirements"

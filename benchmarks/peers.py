@@ -18,7 +18,7 @@ from typing import Any
 
 from benchmarks.peer_inputs import PeerError, export_demonstrations, make_venv, origin, our_config, run_peer
 from benchmarks.peer_table import Measurement, append_row, measured, read_rows, write_table
-from gailfe.command import ArgumentError, help_text, parse_arguments
+from gailfe.config.arguments import ArgumentError, help_text, parse_arguments
 
 PEERS = {  # of each part, in the order of a round
     "gail": ("gailfe", "imitation", "torchrl"),

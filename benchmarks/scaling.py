@@ -18,7 +18,7 @@ from typing import Any
 
 from benchmarks.peer_inputs import origin
 from benchmarks.peer_table import append_row, read_rows
-from gailfe.command import ArgumentError, help_text, parse_arguments
+from gailfe.config.arguments import ArgumentError, help_text, parse_arguments
 
 ENVS = ("hopper", "halfcheetah", "walker2d", "ant")  # those with a pretrained expert
 WIDE = 400  # units a layer, for which more threads may have something to do

@@ -24,13 +24,13 @@ from expert.annotators import Reference, make_annotator
 from expert.collect import make_demonstrations
 from expert.demonstrations import Demonstrations, load_demonstrations
 from expert.train import make_expert
-from gailfe.checks import prepare
-from gailfe.config import Config
-from gailfe.envs import VectorEnv
-from gailfe.failures import FailureBuffer
-from gailfe.imitation import Imitator
-from gailfe.rollout import Collector
-from gailfe.store import Store
+from gailfe.algorithms.failures import FailureBuffer
+from gailfe.algorithms.imitation import Imitator
+from gailfe.config.checks import prepare
+from gailfe.config.schema import Config
+from gailfe.envs.rollout import Collector
+from gailfe.envs.vector import VectorEnv
+from gailfe.storage.store import Store
 
 WARMUP = 0.2  # of the time that is measured: the first iterations pay for filled caches and the first episodes
 FAILURE_LENGTH = 1000  # pairs of a synthetic failure: an episode of these tasks that nothing ends early

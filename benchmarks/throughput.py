@@ -20,19 +20,19 @@ import gymnasium.envs.mujoco
 import mujoco
 import wandb
 
-import gailfe.imitation
+import gailfe.algorithms.imitation
 import gailfe.training
 from benchmarks.machine import machine, table
 from benchmarks.parts import Parts
 from benchmarks.recording import replay
 from benchmarks.trainer import Trainer
-from gailfe.command import ArgumentError, help_text, parse_arguments
-from gailfe.envs import VectorEnv
-from gailfe.failures import FailureBuffer
-from gailfe.imitation import Imitator
-from gailfe.rollout import Collector
-from gailfe.tracking import MetricsFile
-from gailfe.value import ValueFunction
+from gailfe.algorithms.failures import FailureBuffer
+from gailfe.algorithms.imitation import Imitator
+from gailfe.config.arguments import ArgumentError, help_text, parse_arguments
+from gailfe.envs.rollout import Collector
+from gailfe.envs.vector import VectorEnv
+from gailfe.nn.value import ValueFunction
+from gailfe.storage.tracking import MetricsFile
 
 ALGOS = ("gail", "gailfe")
 PARTS: list[tuple[Any, str, str]] = [
@@ -43,7 +43,7 @@ PARTS: list[tuple[Any, str, str]] = [
     (Imitator, "_update_discriminator", "discriminator"),
     (FailureBuffer, "add", "failure buffer"),
     (FailureBuffer, "sample", "failure buffer"),
-    (gailfe.imitation, "trpo_step", "TRPO"),
+    (gailfe.algorithms.imitation, "trpo_step", "TRPO"),
     (ValueFunction, "fit", "value function"),
     (gailfe.training.Evaluator, "__call__", "evaluation"),  # without its physics
     (MetricsFile, "log", "tracking"),

@@ -15,12 +15,12 @@ import gailfe.training
 from benchmarks.recording import Episode, recording
 from expert.collect import make_demonstrations
 from expert.train import make_expert
-from gailfe.checks import prepare
-from gailfe.config import Config
-from gailfe.imitation import Imitator
+from gailfe.algorithms.imitation import Imitator
+from gailfe.config.checks import prepare
+from gailfe.config.schema import Config
+from gailfe.nn.policy_file import WEIGHTS
 from gailfe.pipeline import run
-from gailfe.policy_file import WEIGHTS
-from gailfe.store import Store
+from gailfe.storage.store import Store
 
 
 class Trainer:

@@ -16,8 +16,8 @@ from typing import Any
 import numpy as np
 from hydra.utils import get_method
 
-from gailfe.config import AnnotatorConfig, ConfigError, is_annotator
-from gailfe.trajectory import Annotator, Trajectory
+from gailfe.config.schema import AnnotatorConfig, ConfigError, is_annotator
+from gailfe.envs.trajectory import Annotator, Trajectory
 
 
 @dataclass(frozen=True)

@@ -18,7 +18,7 @@ from pathlib import Path
 import h5py
 import numpy as np
 
-from gailfe.trajectory import Trajectory
+from gailfe.envs.trajectory import Trajectory
 
 log = logging.getLogger(__name__)
 

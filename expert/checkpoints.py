@@ -6,10 +6,10 @@ import logging
 import shutil
 from pathlib import Path
 
-from gailfe.config import Config
-from gailfe.envs import VectorEnv
-from gailfe.evaluation import Evaluator
-from gailfe.policy_file import ARCHITECTURE, WEIGHTS, load_policy
+from gailfe.config.schema import Config
+from gailfe.envs.evaluation import Evaluator
+from gailfe.envs.vector import VectorEnv
+from gailfe.nn.policy_file import ARCHITECTURE, WEIGHTS, load_policy
 
 log = logging.getLogger(__name__)
 

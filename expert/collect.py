@@ -20,16 +20,16 @@ from expert.annotators import Reference, make_annotator
 from expert.checkpoints import earlier_checkpoints
 from expert.demonstrations import EXPERT, FAILED, Demonstrations, save_demonstrations
 from expert.train import env_recipe, expert_recipe, load_expert, make_expert
-from gailfe.acting import Act
-from gailfe.checks import prepare
-from gailfe.config import CollectConfig, Config, ConfigError
-from gailfe.envs import VectorEnv
-from gailfe.evaluation import Evaluator
-from gailfe.policy_file import load_policy
-from gailfe.progress import Progress
-from gailfe.store import Store, artifact_key
+from gailfe.config.checks import prepare
+from gailfe.config.schema import CollectConfig, Config, ConfigError
+from gailfe.envs.evaluation import Evaluator
+from gailfe.envs.trajectory import Trajectory
+from gailfe.envs.vector import VectorEnv
+from gailfe.nn.acting import Act
+from gailfe.nn.policy_file import load_policy
+from gailfe.storage.progress import Progress
+from gailfe.storage.store import Store, artifact_key
 from gailfe.sweep import report_errors
-from gailfe.trajectory import Trajectory
 
 log = logging.getLogger(__name__)
 

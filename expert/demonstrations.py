@@ -14,9 +14,9 @@ from minari import MinariDataset
 from minari.data_collector import EpisodeBuffer
 from minari.dataset.minari_storage import MinariStorage
 
-from gailfe.config import EnvConfig
-from gailfe.envs import episode_limit, make_env
-from gailfe.trajectory import Trajectory
+from gailfe.config.schema import EnvConfig
+from gailfe.envs.trajectory import Trajectory
+from gailfe.envs.vector import episode_limit, make_env
 
 EXPERT, FAILED = "expert-v0", "failed-v0"
 

@@ -13,9 +13,9 @@ from omegaconf import DictConfig
 
 from expert.annotators import Reference, make_annotator
 from expert.train import load_expert, make_expert
-from gailfe.checks import prepare
-from gailfe.evaluation import FRESH_SEED, Evaluator
-from gailfe.store import Store
+from gailfe.config.checks import prepare
+from gailfe.envs.evaluation import FRESH_SEED, Evaluator
+from gailfe.storage.store import Store
 from gailfe.sweep import report_errors
 
 

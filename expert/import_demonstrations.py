@@ -14,9 +14,9 @@ import hydra
 from hydra.errors import HydraException
 
 from expert import arrays
-from gailfe.checks import parse
-from gailfe.command import ArgumentError, help_text, parse_arguments
-from gailfe.config import ConfigError, EnvConfig
+from gailfe.config.arguments import ArgumentError, help_text, parse_arguments
+from gailfe.config.checks import parse
+from gailfe.config.schema import ConfigError, EnvConfig
 
 SUMMARY = """python -m expert.import_demonstrations source=my.npz env=hopper out=my_dataset
 
@@ -46,7 +46,7 @@ def import_demonstrations(source: Path, out: Path, env: EnvConfig) -> str:
         ConfigError: if `out` exists or `env` can't be made.
     """
     from expert.demonstrations import save_dataset  # --help and a mistyped key don't wait for torch and Minari
-    from gailfe.envs import box, episode_limit, make_env
+    from gailfe.envs.vector import box, episode_limit, make_env
 
     if out.exists():
         raise ConfigError(f"out={out} must be a folder that isn't there yet")

@@ -20,9 +20,9 @@ from minari.dataset.minari_storage import METADATA_FILE_NAME
 
 from expert.annotators import Reference, make_annotator
 from expert.demonstrations import Demonstrations
-from gailfe.config import Config, ConfigError
-from gailfe.envs import box, make_env
-from gailfe.trajectory import Trajectory
+from gailfe.config.schema import Config, ConfigError
+from gailfe.envs.trajectory import Trajectory
+from gailfe.envs.vector import box, make_env
 
 log = logging.getLogger(__name__)
 

@@ -16,12 +16,12 @@ from omegaconf import DictConfig, OmegaConf
 
 from expert.checkpoints import CHECKPOINTS
 from expert.train import EVALUATION, PRETRAINED, make_expert
-from gailfe.checks import prepare
-from gailfe.config import Config, ConfigError
-from gailfe.envs import VectorEnv
-from gailfe.evaluation import FRESH_SEED, Evaluation, Evaluator
-from gailfe.policy_file import load_policy
-from gailfe.store import MANIFEST, Store, verify, write_manifest
+from gailfe.config.checks import prepare
+from gailfe.config.schema import Config, ConfigError
+from gailfe.envs.evaluation import FRESH_SEED, Evaluation, Evaluator
+from gailfe.envs.vector import VectorEnv
+from gailfe.nn.policy_file import load_policy
+from gailfe.storage.store import MANIFEST, Store, verify, write_manifest
 from gailfe.sweep import report_errors
 
 CARD = """\

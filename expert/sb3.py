@@ -17,10 +17,10 @@ import gymnasium
 import numpy as np
 import torch
 
-from gailfe.acting import Act
-from gailfe.config import Config, ConfigError, SB3Config
-from gailfe.envs import box, make_env
-from gailfe.store import file_checksum
+from gailfe.config.schema import Config, ConfigError, SB3Config
+from gailfe.envs.vector import box, make_env
+from gailfe.nn.acting import Act
+from gailfe.storage.store import file_checksum
 
 # Of no use without training: not unpickled, since functions of another Python can't be, and buffers can be large.
 UNUSED = {"learning_rate": 0.0, "lr_schedule": 0.0, "clip_range": 0.2, "buffer_size": 1, "seed": None}
@@ -122,7 +122,7 @@ def _algorithm(expert: SB3Config) -> Any:
     except ImportError as error:
         raise ConfigError(f"expert=sb3 needs the extra `sb3`: pip install -e '.[sb3]' ({error})") from error
     classes = {name.lower(): getattr(package, name) for package in packages for name in package.__all__}
-    return classes[str(expert.algo)]  # gailfe/checks.py lists those that there are
+    return classes[str(expert.algo)]  # gailfe/config/checks.py lists those that there are
 
 
 def _existing(key: str, path: str | None) -> Path:

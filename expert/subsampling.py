@@ -8,8 +8,8 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from gailfe.config import ConfigError, DemonstrationsConfig
-from gailfe.trajectory import Trajectory
+from gailfe.config.schema import ConfigError, DemonstrationsConfig
+from gailfe.envs.trajectory import Trajectory
 
 log = logging.getLogger(__name__)
 

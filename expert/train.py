@@ -16,18 +16,18 @@ import hydra
 from omegaconf import DictConfig
 
 from expert.checkpoints import checkpoint_folder, choose_expert
-from expert.ppo import PPO
 from expert.sb3 import load_sb3, sb3_recipe
-from gailfe.acting import CanAct
-from gailfe.checkpoint import load_checkpoint, save_checkpoint
-from gailfe.checks import prepare
-from gailfe.config import Config, ConfigError, EnvConfig
-from gailfe.envs import VectorEnv, box, make_env
-from gailfe.evaluation import FRESH_SEED, Evaluator
-from gailfe.policy_file import ARCHITECTURE, WEIGHTS, load_policy, save_policy
-from gailfe.progress import Progress
-from gailfe.rollout import Collector
-from gailfe.store import MANIFEST, ArtifactError, Store, verify
+from gailfe.algorithms.ppo import PPO
+from gailfe.config.checks import prepare
+from gailfe.config.schema import Config, ConfigError, EnvConfig
+from gailfe.envs.evaluation import FRESH_SEED, Evaluator
+from gailfe.envs.rollout import Collector
+from gailfe.envs.vector import VectorEnv, box, make_env
+from gailfe.nn.acting import CanAct
+from gailfe.nn.policy_file import ARCHITECTURE, WEIGHTS, load_policy, save_policy
+from gailfe.storage.checkpoint import load_checkpoint, save_checkpoint
+from gailfe.storage.progress import Progress
+from gailfe.storage.store import MANIFEST, ArtifactError, Store, verify
 from gailfe.sweep import report_errors
 
 log = logging.getLogger(__name__)

@@ -21,12 +21,12 @@ from expert.demonstrations import Demonstrations, load_demonstrations
 from expert.rendering import CannotRender, make_render_env, render
 from expert.train import make_expert
 from expert.video import captioned, encoder, side_by_side, write_video
-from gailfe.checks import prepare
-from gailfe.config import Config
-from gailfe.envs import env_seeds
-from gailfe.store import Store
+from gailfe.config.checks import prepare
+from gailfe.config.schema import Config
+from gailfe.envs.trajectory import Trajectory
+from gailfe.envs.vector import env_seeds
+from gailfe.storage.store import Store
 from gailfe.sweep import report_errors
-from gailfe.trajectory import Trajectory
 
 log = logging.getLogger(__name__)
 

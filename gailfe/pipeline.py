@@ -20,9 +20,9 @@ from expert.demonstrations import load_demonstrations
 from expert.own_data import check_own_data, load_own_data, own_data_recipe, own_expert_record
 from expert.subsampling import choose_pairs
 from expert.train import EVALUATION, check_expert, make_expert
-from gailfe.config import Config
-from gailfe.store import Store, artifact_key
-from gailfe.tracking import check_tracking
+from gailfe.config.schema import Config
+from gailfe.storage.store import Store, artifact_key
+from gailfe.storage.tracking import check_tracking
 from gailfe.training import is_finished, run_recipe, train
 
 log = logging.getLogger(__name__)

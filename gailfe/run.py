@@ -7,8 +7,8 @@ import sys
 import hydra
 from omegaconf import DictConfig
 
-from gailfe.checks import prepare
-from gailfe.help import help_page
+from gailfe.config.checks import prepare
+from gailfe.config.help import help_page
 from gailfe.sweep import report_errors
 
 

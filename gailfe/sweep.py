@@ -19,9 +19,9 @@ from hydra.experimental.callback import Callback
 from hydra.types import RunMode
 from omegaconf import DictConfig, read_write
 
-from gailfe.checks import parse
-from gailfe.config import ConfigError
-from gailfe.folders import job_subfolder
+from gailfe.config.checks import parse
+from gailfe.config.folders import job_subfolder
+from gailfe.config.schema import ConfigError
 from gailfe.study import check_study, sweep_arguments, trials_to_check, winner
 
 log = logging.getLogger(__name__)

@@ -10,16 +10,16 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
-from gailfe.checkpoint import load_checkpoint, save_checkpoint
-from gailfe.config import Config, ConfigError
-from gailfe.envs import VectorEnv
-from gailfe.evaluation import Evaluator
-from gailfe.imitation import Imitator
-from gailfe.policy_file import save_policy
-from gailfe.progress import Progress
-from gailfe.store import artifact_key
-from gailfe.tracking import MetricsFile, start_wandb
-from gailfe.trajectory import Annotator, Trajectory
+from gailfe.algorithms.imitation import Imitator
+from gailfe.config.schema import Config, ConfigError
+from gailfe.envs.evaluation import Evaluator
+from gailfe.envs.trajectory import Annotator, Trajectory
+from gailfe.envs.vector import VectorEnv
+from gailfe.nn.policy_file import save_policy
+from gailfe.storage.checkpoint import load_checkpoint, save_checkpoint
+from gailfe.storage.progress import Progress
+from gailfe.storage.store import artifact_key
+from gailfe.storage.tracking import MetricsFile, start_wandb
 
 log = logging.getLogger(__name__)
 

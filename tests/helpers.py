@@ -8,9 +8,16 @@ import gymnasium
 import numpy as np
 import torch
 
-from gailfe.config import AlgoConfig, DiscriminatorConfig, EnvConfig, FailuresConfig, PolicyConfig, ValueConfig
-from gailfe.networks import GaussianPolicy
-from gailfe.trajectory import Trajectory
+from gailfe.config.schema import (
+    AlgoConfig,
+    DiscriminatorConfig,
+    EnvConfig,
+    FailuresConfig,
+    PolicyConfig,
+    ValueConfig,
+)
+from gailfe.envs.trajectory import Trajectory
+from gailfe.nn.policy import GaussianPolicy
 
 HOPPER = EnvConfig(name="hopper", id="Hopper-v5", num_iterations=1)
 PENDULUM = EnvConfig(name="pendulum", id="Pendulum-v1", num_iterations=1)

@@ -12,8 +12,8 @@ import gymnasium
 import hydra
 import numpy as np
 
-from gailfe.checks import parse
-from gailfe.config import Config
+from gailfe.config.checks import parse
+from gailfe.config.schema import Config
 
 ALGORITHMS = ["A2C", "ARS", "CrossQ", "DDPG", "PPO", "SAC", "TD3", "TQC", "TRPO"]
 

@@ -6,7 +6,7 @@ import pytest
 import torch
 from torch import Tensor
 
-from gailfe.advantages import generalized_advantages, successor_values
+from gailfe.algorithms.advantages import generalized_advantages, successor_values
 
 Transitions = dict[str, Tensor]
 

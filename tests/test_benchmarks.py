@@ -14,7 +14,7 @@ from benchmarks.machine import table
 from benchmarks.parts import Parts
 from benchmarks.recording import Episode, recording, replay
 from benchmarks.trainer import Trainer
-from gailfe.envs import VectorEnv
+from gailfe.envs.vector import VectorEnv
 
 
 def record(steps: int, seed: int = 0) -> list[Episode]:

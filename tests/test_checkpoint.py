@@ -11,7 +11,7 @@ import pytest
 import torch
 from torch import nn
 
-from gailfe.checkpoint import load_checkpoint, save_checkpoint
+from gailfe.storage.checkpoint import load_checkpoint, save_checkpoint
 
 PCG64 = np.random.default_rng(0).bit_generator.state
 

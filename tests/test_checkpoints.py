@@ -11,11 +11,11 @@ import torch
 from helpers import PENDULUM, box, make_policy
 
 from expert.checkpoints import checkpoint_folder, choose_expert, earlier_checkpoints
-from gailfe.config import Config, PPOConfig
-from gailfe.envs import VectorEnv
-from gailfe.evaluation import Evaluator
-from gailfe.networks import GaussianPolicy
-from gailfe.policy_file import load_policy, save_policy
+from gailfe.config.schema import Config, PPOConfig
+from gailfe.envs.evaluation import Evaluator
+from gailfe.envs.vector import VectorEnv
+from gailfe.nn.policy import GaussianPolicy
+from gailfe.nn.policy_file import load_policy, save_policy
 
 ENV = dataclasses.replace(PENDULUM, max_episode_steps=30)
 ARCHITECTURE = {"hidden_sizes": [5], "activation": "tanh"}

@@ -24,11 +24,11 @@ from expert.collect import (
     make_demonstrations,
 )
 from expert.demonstrations import EXPERT, Demonstrations, load_demonstrations
-from gailfe.config import AnnotatorConfig, CollectConfig, Config, PPOConfig
-from gailfe.networks import GaussianPolicy
-from gailfe.policy_file import save_policy
-from gailfe.store import MANIFEST, Store, artifact_key
-from gailfe.trajectory import Trajectory
+from gailfe.config.schema import AnnotatorConfig, CollectConfig, Config, PPOConfig
+from gailfe.envs.trajectory import Trajectory
+from gailfe.nn.policy import GaussianPolicy
+from gailfe.nn.policy_file import save_policy
+from gailfe.storage.store import MANIFEST, Store, artifact_key
 
 STEPS = 20
 ENV = dataclasses.replace(PENDULUM, max_episode_steps=STEPS)

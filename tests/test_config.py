@@ -14,9 +14,9 @@ import pytest
 from hydra.errors import HydraException
 from omegaconf import OmegaConf
 
-from gailfe.checks import RANGES, check, parse, prepare
-from gailfe.config import Config, ConfigError, PPOConfig, PretrainedConfig
-from gailfe.folders import job_subfolder
+from gailfe.config.checks import RANGES, check, parse, prepare
+from gailfe.config.folders import job_subfolder
+from gailfe.config.schema import Config, ConfigError, PPOConfig, PretrainedConfig
 from gailfe.pipeline import run
 from gailfe.sweep import SweepReport
 

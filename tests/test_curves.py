@@ -12,7 +12,7 @@ from analysis.curves import COLUMNS, load_curves, measurements, save_curves
 from analysis.panels import draw_panels
 from analysis.runs import RunsError
 from analysis.sweep import announced_runs, missing_runs
-from gailfe.folders import job_subfolder
+from gailfe.config.folders import job_subfolder
 
 
 def test_table_has_the_documented_columns_and_one_row_for_each_cell_with_a_value(tmp_path):

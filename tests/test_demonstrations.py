@@ -14,7 +14,7 @@ import pytest
 from helpers import HOPPER, HOPPER_DIMS, make_trajectory
 
 from expert.demonstrations import EXPERT, FAILED, Demonstrations, load_demonstrations, save_demonstrations
-from gailfe.trajectory import Trajectory
+from gailfe.envs.trajectory import Trajectory
 
 ENV = dataclasses.replace(HOPPER, max_episode_steps=30, kwargs={"reset_noise_scale": 0.02})
 SAVED = Demonstrations(

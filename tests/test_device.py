@@ -8,10 +8,10 @@ import torch
 from test_imitation import EXPERT, FAILED, HOPPER, everything, fell, gail_config, gailfe_config
 from torch import Tensor
 
-from gailfe.checks import prepare
-from gailfe.config import AlgoConfig, ConfigError
-from gailfe.envs import VectorEnv
-from gailfe.imitation import Imitator
+from gailfe.algorithms.imitation import Imitator
+from gailfe.config.checks import prepare
+from gailfe.config.schema import AlgoConfig, ConfigError
+from gailfe.envs.vector import VectorEnv
 
 CONFIGS = [gail_config(), gailfe_config()]
 

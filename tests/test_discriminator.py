@@ -7,8 +7,7 @@ import torch
 from helpers import seeded
 from torch import Tensor
 
-from gailfe.config import DiscriminatorConfig
-from gailfe.discriminator import (
+from gailfe.algorithms.discriminator import (
     Discriminator,
     discriminator_step,
     gailfe_objective,
@@ -17,6 +16,7 @@ from gailfe.discriminator import (
     logit_entropy,
     reward,
 )
+from gailfe.config.schema import DiscriminatorConfig
 
 Z_F = -0.6931
 

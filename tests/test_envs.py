@@ -12,10 +12,10 @@ from gymnasium.envs.classic_control.pendulum import PendulumEnv
 from gymnasium.envs.mujoco.hopper_v5 import HopperEnv
 from helpers import HOPPER, PENDULUM, make_policy
 
-from gailfe.checkpoint import load_checkpoint, save_checkpoint
-from gailfe.config import ConfigError, EnvConfig
-from gailfe.envs import Step, VectorEnv, episode_limit, make_env
-from gailfe.evaluation import Evaluator
+from gailfe.config.schema import ConfigError, EnvConfig
+from gailfe.envs.evaluation import Evaluator
+from gailfe.envs.vector import Step, VectorEnv, episode_limit, make_env
+from gailfe.storage.checkpoint import load_checkpoint, save_checkpoint
 
 MUJOCO_TASKS = ["Hopper-v5", "HalfCheetah-v5", "Walker2d-v5", "Ant-v5", "Humanoid-v5", "InvertedPendulum-v5"]
 

@@ -14,9 +14,9 @@ from gymnasium.envs.classic_control import PendulumEnv
 from gymnasium.envs.mujoco.hopper_v5 import HopperEnv
 from helpers import HOPPER, PENDULUM, assert_same_tensors, box, make_policy, seeded
 
-from gailfe.config import EnvConfig
-from gailfe.evaluation import Evaluation, Evaluator
-from gailfe.networks import GaussianPolicy
+from gailfe.config.schema import EnvConfig
+from gailfe.envs.evaluation import Evaluation, Evaluator
+from gailfe.nn.policy import GaussianPolicy
 
 LIMIT = 40
 # With the position in the observation, an initial state can be read off it.

@@ -11,8 +11,8 @@ import torch
 from helpers import seeded
 from torch import Tensor
 
-from gailfe.config import FailuresConfig
-from gailfe.failures import FailureBuffer, Multiplier
+from gailfe.algorithms.failures import FailureBuffer, Multiplier
+from gailfe.config.schema import FailuresConfig
 
 
 def numbered(lengths: list[int]) -> Iterator[Tensor]:

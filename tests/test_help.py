@@ -7,7 +7,7 @@ import sys
 from pathlib import Path
 
 import conf
-from gailfe.help import help_page
+from gailfe.config.help import help_page
 
 
 def test_help_lists_every_option_of_every_group_with_a_line_about_it() -> None:

@@ -13,14 +13,14 @@ import torch
 from helpers import HOPPER, PENDULUM, assert_same_tensors, box, make_algo, make_policy, make_trajectory
 from torch import Tensor
 
-import gailfe.imitation
-from gailfe.advantages import generalized_advantages
-from gailfe.checkpoint import load_checkpoint, save_checkpoint
-from gailfe.config import AlgoConfig, DiscriminatorConfig, EnvConfig, FailuresConfig, PolicyConfig
-from gailfe.envs import Step, VectorEnv
-from gailfe.imitation import Imitator, episode_metrics
-from gailfe.rollout import Batch, Collector
-from gailfe.trajectory import Trajectory
+import gailfe.algorithms.imitation
+from gailfe.algorithms.advantages import generalized_advantages
+from gailfe.algorithms.imitation import Imitator, episode_metrics
+from gailfe.config.schema import AlgoConfig, DiscriminatorConfig, EnvConfig, FailuresConfig, PolicyConfig
+from gailfe.envs.rollout import Batch, Collector
+from gailfe.envs.trajectory import Trajectory
+from gailfe.envs.vector import Step, VectorEnv
+from gailfe.storage.checkpoint import load_checkpoint, save_checkpoint
 
 EXPERT = [make_trajectory(40, seed=i, terminated=False) for i in range(2)]
 FAILED = [make_trajectory(25, seed=10 + i) for i in range(3)]
@@ -167,7 +167,7 @@ def test_advantages_come_from_minus_log_d_and_the_values_of_the_true_successors(
         return generalized_advantages(rewards, values, next_values, *rest)
 
     monkeypatch.setattr(agent.collector, "collect", record)
-    monkeypatch.setattr(gailfe.imitation, "generalized_advantages", check)
+    monkeypatch.setattr(gailfe.algorithms.imitation, "generalized_advantages", check)
     metrics = [agent.iterate() for _ in range(3)]
     assert [row["reward_mean"] for row in metrics] == [rewards.mean().item() for rewards in calls]
 

@@ -12,8 +12,8 @@ from helpers import HOPPER, HOPPER_DIMS
 
 from expert.import_demonstrations import main
 from expert.own_data import load_own_data, own_expert_record
-from gailfe.config import AnnotatorConfig, Config, DemonstrationsConfig
-from gailfe.trajectory import Trajectory
+from gailfe.config.schema import AnnotatorConfig, Config, DemonstrationsConfig
+from gailfe.envs.trajectory import Trajectory
 
 LENGTHS = (4, 1, 5)
 N = sum(LENGTHS)

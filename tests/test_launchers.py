@@ -8,7 +8,7 @@ import hydra
 import pytest
 from test_cli import run
 
-import gailfe.config  # noqa: F401 (the schema of conf/)
+import gailfe.config.schema  # noqa: F401 (the schema of conf/)
 
 RECIPES = Path(__file__).parents[1] / "docs/past_one_machine.md"
 

@@ -7,8 +7,8 @@ import torch
 from helpers import seeded
 from torch import Tensor, nn
 
-from gailfe.jacobian import Jacobian
-from gailfe.mlp import MLP, Tanh, concatenated, flatten_parameters, split_like
+from gailfe.nn.jacobian import Jacobian
+from gailfe.nn.mlp import MLP, Tanh, concatenated, flatten_parameters, split_like
 
 SIZES = [[3, 2], [3, 8, 2], [3, 8, 5, 2], [3, 6, 7, 5, 1]]
 

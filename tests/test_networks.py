@@ -9,8 +9,9 @@ from helpers import box, make_policy, seeded
 from torch.distributions import Independent, Normal
 from torch.distributions import kl_divergence as exact_kl
 
-from gailfe.mlp import MLP
-from gailfe.networks import RunningMeanStd, entropy, kl_divergence, log_prob, log_prob_gradient
+from gailfe.nn.gaussian import entropy, kl_divergence, log_prob, log_prob_gradient
+from gailfe.nn.mlp import MLP
+from gailfe.nn.normalisation import RunningMeanStd
 
 
 @pytest.mark.parametrize("chunks", [[1000], [1, 1, 998], [300, 1, 450, 249]])

@@ -10,10 +10,10 @@ from helpers import assert_same_tensors, seeded, unit_box
 from torch import Tensor
 from torch.nn.utils import parameters_to_vector
 
-from expert.ppo import PPO, RewardScale
-from gailfe.config import PPOConfig
-from gailfe.networks import entropy, log_prob
-from gailfe.rollout import Batch
+from gailfe.algorithms.ppo import PPO, RewardScale
+from gailfe.config.schema import PPOConfig
+from gailfe.envs.rollout import Batch
+from gailfe.nn.gaussian import entropy, log_prob
 
 NUM_STEPS, NUM_ENVS = 64, 4
 

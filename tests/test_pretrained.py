@@ -13,9 +13,9 @@ import pytest
 
 from expert.publish import publish
 from expert.train import EVALUATION, PRETRAINED, expert_recipe, make_expert
-from gailfe.checks import parse
-from gailfe.config import Config, ConfigError
-from gailfe.store import MANIFEST, Store, verify
+from gailfe.config.checks import parse
+from gailfe.config.schema import Config, ConfigError
+from gailfe.storage.store import MANIFEST, Store, verify
 
 ENVS = sorted(path.parent.name for path in PRETRAINED.glob(f"*/{MANIFEST}"))
 

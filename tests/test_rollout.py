@@ -9,11 +9,11 @@ import pytest
 import torch
 from helpers import HOPPER, PENDULUM, make_policy, seeded
 
-from gailfe.config import EnvConfig
-from gailfe.envs import Step, VectorEnv
-from gailfe.networks import GaussianPolicy
-from gailfe.rollout import Batch, Collector
-from gailfe.trajectory import Trajectory
+from gailfe.config.schema import EnvConfig
+from gailfe.envs.rollout import Batch, Collector
+from gailfe.envs.trajectory import Trajectory
+from gailfe.envs.vector import Step, VectorEnv
+from gailfe.nn.policy import GaussianPolicy
 
 SHORT = EnvConfig(name="short", id="Hopper-v5", max_episode_steps=30)  # falls and time limits both occur
 

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 from gymnasium.envs.mujoco.hopper_v5 import HopperEnv
 
-from gailfe.stepping import OneByOne, StockTask, make_stepper
+from gailfe.envs.stepping import OneByOne, StockTask, make_stepper
 
 TASKS: list[tuple[str, dict[str, Any]]] = [
     ("Hopper-v5", {}),

@@ -15,7 +15,7 @@ from typing import Any
 
 import pytest
 
-from gailfe.store import MANIFEST, ArtifactError, Store, artifact_key, verify
+from gailfe.storage.store import MANIFEST, ArtifactError, Store, artifact_key, verify
 
 ROOT = Path(__file__).parents[1]
 RECIPE = {"version": 1, "env": {"id": "Hopper-v5"}, "sizes": [64, 64], "seed": 0}
@@ -23,7 +23,7 @@ RECIPE = {"version": 1, "env": {"id": "Hopper-v5"}, "sizes": [64, 64], "seed": 0
 ASK = """
 import logging, sys, time
 from pathlib import Path
-from gailfe.store import Store
+from gailfe.storage.store import Store
 
 root, here, number, others = Path(sys.argv[1]), Path(sys.argv[2]), sys.argv[3], int(sys.argv[4])
 
@@ -44,7 +44,7 @@ print(folder)
 DIE = """
 import os, signal, sys
 from pathlib import Path
-from gailfe.store import Store
+from gailfe.storage.store import Store
 
 def make(folder):
     (folder / "half.txt").write_text("half")

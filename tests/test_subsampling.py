@@ -12,13 +12,13 @@ from helpers import HOPPER, HOPPER_DIMS, make_algo
 
 from expert.collect import demonstrations_recipe
 from expert.subsampling import choose_pairs
-from gailfe.checks import parse
-from gailfe.config import Config, ConfigError, DemonstrationsConfig
-from gailfe.envs import VectorEnv
-from gailfe.imitation import Imitator
-from gailfe.store import artifact_key
+from gailfe.algorithms.imitation import Imitator
+from gailfe.config.checks import parse
+from gailfe.config.schema import Config, ConfigError, DemonstrationsConfig
+from gailfe.envs.trajectory import Trajectory
+from gailfe.envs.vector import VectorEnv
+from gailfe.storage.store import artifact_key
 from gailfe.training import run_recipe
-from gailfe.trajectory import Trajectory
 
 
 def numbered(number: int, steps: int) -> Trajectory:

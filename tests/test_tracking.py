@@ -20,8 +20,8 @@ import pytest
 from helpers import PENDULUM, make_algo, make_trajectory
 
 import gailfe.training
-from gailfe.config import Config, EvaluationConfig, TrackingConfig
-from gailfe.tracking import COLUMNS, MetricsFile, start_wandb
+from gailfe.config.schema import Config, EvaluationConfig, TrackingConfig
+from gailfe.storage.tracking import COLUMNS, MetricsFile, start_wandb
 
 ROOT = Path(__file__).parents[1]
 
@@ -205,8 +205,8 @@ def test_without_wandb_nothing_is_started(tmp_path: Path) -> None:
 
 
 CHECK = """
-from gailfe.config import Config, ConfigError, TrackingConfig
-from gailfe.tracking import check_tracking
+from gailfe.config.schema import Config, ConfigError, TrackingConfig
+from gailfe.storage.tracking import check_tracking
 
 for mode in ("offline", "online"):
     try:

@@ -13,11 +13,11 @@ from torch.distributions import kl_divergence as exact_kl
 from torch.func import functional_call
 from torch.nn.utils import parameters_to_vector
 
-import gailfe.trpo
-from gailfe.config import TRPOConfig
-from gailfe.mlp import Trace
-from gailfe.networks import GaussianPolicy
-from gailfe.trpo import conjugate_gradient, fisher_vector_product, trpo_step
+import gailfe.algorithms.trpo
+from gailfe.algorithms.trpo import conjugate_gradient, fisher_vector_product, trpo_step
+from gailfe.config.schema import TRPOConfig
+from gailfe.nn.mlp import Trace
+from gailfe.nn.policy import GaussianPolicy
 
 
 def distribution(policy: GaussianPolicy, x: Tensor) -> Independent:
@@ -160,7 +160,7 @@ def test_a_step_that_cannot_improve_leaves_the_weights_bit_identical(
     if obstacle == "wrong direction":
         solve = conjugate_gradient
         monkeypatch.setattr(
-            gailfe.trpo, "conjugate_gradient", lambda *arguments: tuple(-t for t in solve(*arguments))
+            gailfe.algorithms.trpo, "conjugate_gradient", lambda *arguments: tuple(-t for t in solve(*arguments))
         )
     elif obstacle == "flat objective":
         advantages = torch.full_like(advantages, 0.5)
@@ -179,7 +179,7 @@ def test_a_step_that_overshoots_is_shortened_until_it_keeps_the_bound(monkeypatc
         multiply = fisher_vector_product(policy, trace, damping)
         return lambda v: 0.01 * multiply(v)  # the full step comes out ten times too long
 
-    monkeypatch.setattr(gailfe.trpo, "fisher_vector_product", underestimate)
+    monkeypatch.setattr(gailfe.algorithms.trpo, "fisher_vector_product", underestimate)
     policy, x, samples, advantages = problem(8)
     config = TRPOConfig(max_kl=0.01, backtrack_ratio=0.5)
     info = trpo_step(policy, x, samples, advantages, lambda_h=0.0, config=config)

@@ -8,8 +8,8 @@ import pytest
 import torch
 from helpers import seeded
 
-from gailfe.config import ValueConfig
-from gailfe.value import ValueFunction
+from gailfe.config.schema import ValueConfig
+from gailfe.nn.value import ValueFunction
 
 
 def value_function(seed: int = 0, **config: object) -> ValueFunction:

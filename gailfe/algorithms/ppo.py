@@ -9,11 +9,13 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from gailfe.advantages import generalized_advantages, successor_values
-from gailfe.config import PPOConfig
-from gailfe.mlp import MLP, concatenated, flatten_parameters
-from gailfe.networks import GaussianPolicy, RunningMeanStd, entropy, log_prob, log_prob_gradient
-from gailfe.rollout import Batch
+from gailfe.algorithms.advantages import generalized_advantages, successor_values
+from gailfe.config.schema import PPOConfig
+from gailfe.envs.rollout import Batch
+from gailfe.nn.gaussian import entropy, log_prob, log_prob_gradient
+from gailfe.nn.mlp import MLP, concatenated, flatten_parameters
+from gailfe.nn.normalisation import RunningMeanStd
+from gailfe.nn.policy import GaussianPolicy
 
 
 class RewardScale:

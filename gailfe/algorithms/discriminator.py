@@ -9,8 +9,8 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from gailfe.config import DiscriminatorConfig
-from gailfe.mlp import MLP
+from gailfe.config.schema import DiscriminatorConfig
+from gailfe.nn.mlp import MLP
 
 
 class Discriminator(nn.Module):

@@ -1,12 +1,7 @@
-"""The policy, its distribution, and the normalisation of what every network sees.
-
-Every network takes observations that `RunningMeanStd` has normalised; whoever calls normalises once and hands
-the same tensor to all of them.
-"""
+"""The Gaussian policy. It takes observations that its `RunningMeanStd` has normalised."""
 
 from __future__ import annotations
 
-import math
 from collections.abc import Callable, Iterable
 
 import gymnasium
@@ -14,45 +9,9 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from gailfe.acting import Act
-from gailfe.mlp import MLP
-
-CLIP = 10.0  # standard deviations
-
-
-class RunningMeanStd(nn.Module):
-    """Mean and variance of everything seen so far (Chan et al.'s parallel update), in float64.
-
-    Calling it normalises: (x − mean) / std, clipped to ±CLIP, in float32.
-    """
-
-    mean: Tensor
-    variance: Tensor
-    count: Tensor
-
-    def __init__(self, dim: int) -> None:
-        super().__init__()
-        self.register_buffer("mean", torch.zeros(dim, dtype=torch.float64))
-        self.register_buffer("variance", torch.ones(dim, dtype=torch.float64))
-        self.register_buffer("count", torch.zeros((), dtype=torch.float64))
-
-    def update(self, x: Tensor) -> None:
-        """Take in `x` (…, dim)."""
-        x = x.reshape(-1, self.mean.shape[0]).double()
-        mean, variance = x.mean(0), x.var(0, correction=0)
-        total = self.count + len(x)
-        delta = mean - self.mean
-        old, new = self.count / total, len(x) / total
-        self.variance = old * self.variance + new * variance + delta**2 * old * new
-        self.mean = self.mean + delta * new
-        self.count = total
-
-    def scale(self) -> Tensor:
-        """1 / std, (dim,)"""
-        return torch.rsqrt(self.variance + 1e-8)
-
-    def forward(self, x: Tensor) -> Tensor:
-        return ((x - self.mean) * self.scale()).clamp(-CLIP, CLIP).float()
+from gailfe.nn.acting import Act
+from gailfe.nn.mlp import MLP
+from gailfe.nn.normalisation import CLIP, RunningMeanStd
 
 
 class GaussianPolicy(nn.Module):
@@ -129,33 +88,3 @@ class GaussianPolicy(nn.Module):
     def to_unit(self, actions: Tensor) -> Tensor:
         """Actions as the environment received them → unit actions."""
         return (actions - self.centre) / self.half_width
-
-
-def log_prob(mean: Tensor, log_std: Tensor, actions: Tensor) -> Tensor:
-    """log N(actions; mean, exp(log_std)²), summed over the action's dimensions: (…, action_dim) → (…)."""
-    z = (actions - mean) * torch.exp(-log_std)
-    return -0.5 * (z**2).sum(-1) - log_std.sum() - 0.5 * math.log(2 * math.pi) * mean.shape[-1]
-
-
-def log_prob_gradient(mean: Tensor, log_std: Tensor, actions: Tensor, weights: Tensor) -> tuple[Tensor, Tensor]:
-    """Gradient of Σ weights·log_prob in the mean (n, action_dim) and in the log-std (action_dim,).
-
-    Args:
-        weights: (n,).
-    """
-    inverse_std = torch.exp(-log_std)
-    z = (actions - mean) * inverse_std
-    weighted = weights.unsqueeze(-1) * z
-    return weighted * inverse_std, (weighted * z).sum(0) - weights.sum()
-
-
-def entropy(log_std: Tensor) -> Tensor:
-    """Differential entropy of the Gaussian [nats]."""
-    return (log_std + 0.5 * math.log(2 * math.pi * math.e)).sum()
-
-
-def kl_divergence(old_mean: Tensor, old_log_std: Tensor, mean: Tensor, log_std: Tensor) -> Tensor:
-    """KL(old ‖ new) of diagonal Gaussians, averaged over the batch [nats]."""
-    ratio = torch.exp(2 * (old_log_std - log_std))
-    distance = (mean - old_mean) ** 2 * torch.exp(-2 * log_std)
-    return (log_std - old_log_std + 0.5 * (ratio + distance - 1)).sum(-1).mean()

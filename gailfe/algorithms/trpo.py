@@ -8,10 +8,11 @@ import torch
 from torch import Tensor
 from torch.nn.utils import vector_to_parameters
 
-from gailfe.config import TRPOConfig
-from gailfe.jacobian import Jacobian
-from gailfe.mlp import Trace, concatenated, split_like
-from gailfe.networks import GaussianPolicy, entropy, kl_divergence, log_prob, log_prob_gradient
+from gailfe.config.schema import TRPOConfig
+from gailfe.nn.gaussian import entropy, kl_divergence, log_prob, log_prob_gradient
+from gailfe.nn.jacobian import Jacobian
+from gailfe.nn.mlp import Trace, concatenated, split_like
+from gailfe.nn.policy import GaussianPolicy
 
 
 def conjugate_gradient(

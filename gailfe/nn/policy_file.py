@@ -10,7 +10,7 @@ import torch
 from gymnasium.spaces import Box
 from safetensors.torch import load_file, save_file
 
-from gailfe.networks import GaussianPolicy
+from gailfe.nn.policy import GaussianPolicy
 
 WEIGHTS, ARCHITECTURE = "policy.safetensors", "policy.json"
 

@@ -9,16 +9,16 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from gailfe.advantages import generalized_advantages, successor_values
-from gailfe.config import AlgoConfig
-from gailfe.discriminator import Discriminator, discriminator_step, reward
-from gailfe.envs import VectorEnv
-from gailfe.failures import FailureBuffer, Multiplier
-from gailfe.networks import GaussianPolicy
-from gailfe.rollout import Batch, Collector
-from gailfe.trajectory import Annotator, Trajectory
-from gailfe.trpo import trpo_step
-from gailfe.value import ValueFunction
+from gailfe.algorithms.advantages import generalized_advantages, successor_values
+from gailfe.algorithms.discriminator import Discriminator, discriminator_step, reward
+from gailfe.algorithms.failures import FailureBuffer, Multiplier
+from gailfe.algorithms.trpo import trpo_step
+from gailfe.config.schema import AlgoConfig
+from gailfe.envs.rollout import Batch, Collector
+from gailfe.envs.trajectory import Annotator, Trajectory
+from gailfe.envs.vector import VectorEnv
+from gailfe.nn.policy import GaussianPolicy
+from gailfe.nn.value import ValueFunction
 
 
 class Imitator:

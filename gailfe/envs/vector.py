@@ -15,8 +15,8 @@ import mujoco
 import numpy as np
 from gymnasium.envs.mujoco import MujocoEnv
 
-from gailfe.config import ConfigError, EnvConfig
-from gailfe.stepping import make_stepper
+from gailfe.config.schema import ConfigError, EnvConfig
+from gailfe.envs.stepping import make_stepper
 
 log = logging.getLogger(__name__)
 

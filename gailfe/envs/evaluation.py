@@ -6,11 +6,11 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from gailfe.acting import CanAct
-from gailfe.config import EnvConfig
-from gailfe.envs import episode_limit, make_env
-from gailfe.stepping import make_stepper
-from gailfe.trajectory import Trajectory
+from gailfe.config.schema import EnvConfig
+from gailfe.envs.stepping import make_stepper
+from gailfe.envs.trajectory import Trajectory
+from gailfe.envs.vector import episode_limit, make_env
+from gailfe.nn.acting import CanAct
 
 Piece = tuple[np.ndarray, np.ndarray, np.ndarray]  # observations after each action, actions, rewards
 

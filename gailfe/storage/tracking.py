@@ -8,7 +8,7 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
-from gailfe.config import Config, ConfigError
+from gailfe.config.schema import Config, ConfigError
 
 COLUMNS = [
     "iteration",

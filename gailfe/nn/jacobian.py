@@ -7,7 +7,7 @@ from collections.abc import Sequence
 import torch
 from torch import Tensor
 
-from gailfe.mlp import MLP, Trace, weight_gradient
+from gailfe.nn.mlp import MLP, Trace, weight_gradient
 
 
 class Jacobian:

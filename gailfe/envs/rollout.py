@@ -9,9 +9,9 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from gailfe.envs import VectorEnv
-from gailfe.networks import GaussianPolicy
-from gailfe.trajectory import Trajectory
+from gailfe.envs.trajectory import Trajectory
+from gailfe.envs.vector import VectorEnv
+from gailfe.nn.policy import GaussianPolicy
 
 
 @dataclass(frozen=True)

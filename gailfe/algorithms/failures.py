@@ -8,7 +8,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from gailfe.config import FailuresConfig
+from gailfe.config.schema import FailuresConfig
 
 
 class FailureBuffer:

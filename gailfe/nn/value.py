@@ -7,8 +7,8 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from gailfe.config import ValueConfig
-from gailfe.mlp import MLP, concatenated, flatten_parameters
+from gailfe.config.schema import ValueConfig
+from gailfe.nn.mlp import MLP, concatenated, flatten_parameters
 
 CPU = torch.device("cpu")
 

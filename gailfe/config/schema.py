@@ -1,7 +1,7 @@
 """The typed schema of conf/.
 
-OmegaConf refuses unknown keys and wrong types by itself; gailfe/checks.py refuses values that make no sense.
-The numbers are in conf/: what stands here serves tests and scripts that compose no configuration.
+OmegaConf refuses unknown keys and wrong types by itself; gailfe/config/checks.py refuses values that make no
+sense. The numbers are in conf/: what stands here serves tests and scripts that compose no configuration.
 """
 
 from __future__ import annotations
@@ -12,7 +12,7 @@ from typing import Any
 from hydra.core.config_store import ConfigStore
 from omegaconf import MISSING
 
-from gailfe.folders import register_resolvers
+from gailfe.config.folders import register_resolvers
 
 
 class ConfigError(ValueError):

@@ -14,7 +14,7 @@ from typing import Any
 from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
-from gailfe.config import Config, ConfigError, is_annotator
+from gailfe.config.schema import Config, ConfigError, is_annotator
 
 
 def parse(cfg: DictConfig) -> Config:
@@ -41,7 +41,7 @@ def prepare(cfg: DictConfig) -> Config:
     config = parse(cfg)
     import torch  # here, so that --help and the checks of a sweep don't wait for it
 
-    from gailfe.envs import box, episode_limit, make_env
+    from gailfe.envs.vector import box, episode_limit, make_env
 
     torch.set_num_threads(1)
     index = int(config.device.partition(":")[2] or 0)

@@ -1,0 +1,1 @@
+"""The schema of conf/, its checks, and the folders that follow from it."""

@@ -1,0 +1,1 @@
+"""Environments: stepping, episodes, evaluation."""

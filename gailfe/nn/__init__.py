@@ -1,0 +1,1 @@
+"""Networks and their derivatives; they know nothing of algorithms."""

@@ -1,0 +1,1 @@
+"""Files: artefacts, checkpoints, metrics, progress."""
