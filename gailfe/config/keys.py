@@ -1,0 +1,80 @@
+"""How a key of conf/ is declared: its type, what it is for and what may stand there, in one place.
+
+    @dataclass
+    class TRPOConfig:
+        max_kl: float = key("bound on the KL divergence of a policy step [nats]", POSITIVE)
+
+The values are in conf/; a default stands here only where a file of conf/ may leave a key out.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field, fields, is_dataclass
+from typing import Any
+
+from omegaconf import MISSING
+
+
+class ConfigError(ValueError):
+    """A configuration that can't be run: which key, which value, and what is valid."""
+
+
+@dataclass(frozen=True)
+class Valid:
+    """What a value must be, and the words for it."""
+
+    check: Callable[[Any], bool]
+    words: str
+
+
+AT_LEAST_ONE = Valid(lambda value: value >= 1, "at least 1")
+NOT_NEGATIVE = Valid(lambda value: 0 <= value < math.inf, "at least 0, and finite")
+POSITIVE = Valid(lambda value: 0 < value < math.inf, "greater than 0, and finite")
+FINITE = Valid(lambda value: math.isfinite(value), "finite")
+PROBABILITY = Valid(lambda value: 0 <= value <= 1, "between 0 and 1")
+SIZES = Valid(lambda value: len(value) >= 1 and min(value) >= 1, "a list of layer sizes, each at least 1")
+
+
+def one_of(*names: str) -> Valid:
+    """One of these words."""
+    return Valid(lambda value: value in names, "one of " + ", ".join(names))
+
+
+def key(help: str, valid: Valid | None = None, default: Any = MISSING) -> Any:
+    """A field of a configuration dataclass.
+
+    Args:
+        help: what the key is for, with its unit.
+        valid: None: every value of its type. A value of null is left to the type.
+        default: where conf/ may leave it out.
+    """
+    metadata = {"help": help, "valid": valid}
+    if isinstance(default, list | dict):
+        return field(default_factory=default.copy, metadata=metadata)
+    return field(default=default, metadata=metadata)
+
+
+def check_keys(config: Any, prefix: str = "") -> None:
+    """Refuse the first value, in `config` or below it, that its key does not allow.
+
+    Args:
+        config: a dataclass whose fields are keys.
+        prefix: of the keys' names, "algo." for example.
+
+    Raises:
+        ConfigError: naming the key, the value and what is valid.
+    """
+    for name, value, valid in _leaves(config, prefix):
+        if valid is not None and value is not None and not valid.check(value):
+            raise ConfigError(f"{name}={value} must be {valid.words}")
+
+
+def _leaves(config: Any, prefix: str) -> Iterator[tuple[str, Any, Valid | None]]:
+    for entry in fields(config):
+        value = getattr(config, entry.name)
+        if is_dataclass(value):
+            yield from _leaves(value, f"{prefix}{entry.name}.")
+        else:
+            yield prefix + entry.name, value, entry.metadata.get("valid")
