@@ -10,10 +10,10 @@ import numpy as np
 import pytest
 from helpers import HOPPER
 
-from benchmarks.machine import table
+from benchmarks.measurements import table
 from benchmarks.parts import Parts
 from benchmarks.recording import Episode, recording, replay
-from benchmarks.trainer import Trainer
+from benchmarks.trainer import Trainer, configure
 from gailfe.envs.vector import VectorEnv
 
 
@@ -76,7 +76,7 @@ def test_a_rehearsal_simulates_what_the_training_then_does_and_leaves_the_run_wh
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.chdir(tmp_path)
-    trainer = Trainer("hopper", "gailfe", Path("run"))
+    trainer = Trainer(configure("gailfe", "hopper", Path("artifacts")), Path("run"))
     for done in range(2):
         episodes = trainer.rehearse(1)
         assert sum(len(episode.actions) for episode in episodes) >= trainer.steps_per_iteration
