@@ -28,7 +28,8 @@ from gailfe.config.schema import AnnotatorConfig, CollectConfig, Config, PPOConf
 from gailfe.envs.trajectory import Trajectory
 from gailfe.nn.policy import GaussianPolicy
 from gailfe.nn.policy_file import save_policy
-from gailfe.storage.store import MANIFEST, Store, artifact_key
+from gailfe.storage.names import MANIFEST
+from gailfe.storage.store import Store, artifact_key
 
 STEPS = 20
 ENV = dataclasses.replace(PENDULUM, max_episode_steps=STEPS)

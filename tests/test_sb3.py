@@ -16,7 +16,8 @@ from sb3_files import ALGORITHMS, compose, normalized, save_model
 
 from expert.collect import collect
 from expert.sb3 import load_sb3
-from expert.train import EVALUATION, expert_recipe, make_expert
+from expert.train import expert_recipe, make_expert
+from gailfe.storage.names import EVALUATION
 from gailfe.storage.store import Store, verify
 
 pytest.importorskip("stable_baselines3")

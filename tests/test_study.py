@@ -13,8 +13,8 @@ import hydra
 import pytest
 from omegaconf import DictConfig, OmegaConf, open_dict
 
-from expert.train import EVALUATION
-from gailfe.sweep import FAILURE, SweepReport
+from gailfe.storage.names import EVALUATION, FAILURE
+from gailfe.sweep import SweepReport
 
 pytest.importorskip("hydra_plugins.hydra_optuna_sweeper")
 
