@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
-from helpers import HOPPER, PENDULUM, assert_same_tensors, box, make_algo, make_policy, make_trajectory
+from helpers import HOPPER, PENDULUM, assert_same_tensors, box, everything, make_algo, make_policy, make_trajectory
 from torch import Tensor
 
 import gailfe.algorithms.imitation
@@ -52,15 +52,6 @@ def make_imitator(
 ) -> Imitator:
     vector = VectorEnv(env, config.num_envs, seed)
     return Imitator(config, vector, expert, failed, annotator, seed)
-
-
-def everything(imitator: Imitator) -> dict[str, Tensor]:
-    modules = {"policy": imitator.policy, "value": imitator.value, "discriminator": imitator.discriminator}
-    tensors = {f"{k}.{name}": t for k, m in modules.items() for name, t in m.state_dict().items()}
-    if imitator.failures is not None and imitator.multiplier is not None:
-        tensors["failures"] = imitator.failures.pairs()
-        tensors["lambda_f"] = torch.tensor(imitator.multiplier.value, dtype=torch.float64)
-    return {key: tensor.clone() for key, tensor in tensors.items()}
 
 
 @pytest.mark.parametrize("config", [gail_config(), gailfe_config()], ids=["gail", "gailfe"])

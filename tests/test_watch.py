@@ -11,6 +11,7 @@ import gymnasium
 import numpy as np
 import pytest
 from gymnasium.envs.mujoco import MujocoEnv
+from helpers import HOPPER, make_policy, make_trajectory, seeded, unit_box
 
 from expert import rendering
 from expert.demonstrations import Demonstrations
@@ -21,7 +22,6 @@ from gailfe.config.schema import AnnotatorConfig, CollectConfig, Config, EnvConf
 from gailfe.envs.rollout import Collector
 from gailfe.envs.trajectory import Trajectory
 from gailfe.envs.vector import VectorEnv, env_seeds, make_env
-from tests.helpers import HOPPER, make_policy, make_trajectory, seeded, unit_box
 
 SEED = 3
 DRAWN = EnvConfig(name="drawn", id="Drawn-v0", num_iterations=1)
