@@ -51,7 +51,7 @@ def make_policy(
     policy = GaussianPolicy(observation_dim, space, [5], log_std_init, generator)
     with torch.no_grad():
         for parameter in policy.parameters():
-            parameter += spread * torch.randn(parameter.shape, generator=generator)
+            parameter.add_(spread * torch.randn(parameter.shape, generator=generator))
     return policy
 
 

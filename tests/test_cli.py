@@ -130,7 +130,8 @@ def test_killed_expert_resumes_to_the_same_policy_and_curve(tmp_path):
     killed, whole = ((expert / "policy.safetensors").read_bytes() for expert in experts)
     assert killed == whole
     curves = [pd.read_csv(expert / "curve.csv") for expert in experts]
-    pd.testing.assert_frame_equal(*(curve.drop(columns=TIMINGS) for curve in curves), check_exact=True)
+    resumed, uninterrupted = (curve.drop(columns=TIMINGS) for curve in curves)
+    pd.testing.assert_frame_equal(resumed, uninterrupted, check_exact=True)
     for curve in curves:  # the resumed one goes on counting where its checkpoint stood
         learning = curve["env_steps"].diff() / curve["steps_per_s"]
         assert (curve["wall_time_s"].diff()[1:] >= learning[1:]).all()

@@ -7,6 +7,7 @@ import json
 import logging
 import shutil
 from pathlib import Path
+from typing import Any
 
 import gymnasium
 import numpy as np
@@ -63,7 +64,7 @@ def make_config(min_return: float = -np.inf, **settings: int | bool) -> Config:
     """Failed is what stays below `min_return`."""
     arguments = {"min_return": float(min_return)}
     annotator = AnnotatorConfig("below", "helpers.below", arguments)
-    demonstrations = CollectConfig(name="collect", **{"num_trajectories": 8, **settings})  # type: ignore[arg-type]
+    demonstrations: Any = CollectConfig(name="collect", **{"num_trajectories": 8, **settings})  # type: ignore[arg-type]
     return Config(env=ENV, expert=PPOConfig(name="ppo"), annotator=annotator, demonstrations=demonstrations)
 
 

@@ -6,6 +6,7 @@ import os
 import subprocess
 import sys
 from pathlib import Path
+from typing import Any
 
 import gymnasium
 import numpy as np
@@ -55,7 +56,7 @@ class Drawn(gymnasium.Env):
 
 @pytest.fixture(scope="module", autouse=True)
 def drawn():
-    gymnasium.register("Drawn-v0", Drawn, max_episode_steps=12)
+    gymnasium.register("Drawn-v0", Drawn, max_episode_steps=12)  # type: ignore[arg-type]
     yield
     del gymnasium.registry["Drawn-v0"]
 
@@ -154,10 +155,11 @@ def test_caption_stands_above_the_frame():
 
 
 def config(**env: object) -> Config:
+    demonstrations: Any = CollectConfig(seed=SEED, max_attempts=40)
     return Config(
         env=EnvConfig(**{**vars(DRAWN), **env}),
         annotator=AnnotatorConfig(name="terminated"),
-        demonstrations=CollectConfig(seed=SEED, max_attempts=40),
+        demonstrations=demonstrations,
     )
 
 
