@@ -18,6 +18,7 @@ from typing import Any
 from benchmarks.command import FOLDER, argument, each_of, run_command
 from benchmarks.measurements import machine, origin, table, versions
 from benchmarks.processes import side_by_side
+from gailfe.storage.files import write_text
 
 ENVS = ["hopper", "halfcheetah", "walker2d", "ant"]
 
@@ -74,9 +75,7 @@ def work(arguments: Arguments, command: str) -> list[str]:
     where = machine({**origin("benchmarks"), "versions": versions()})
     text = f"# How much memory a run takes\n\n    {command}\n\n{where}. "
     text += "The largest resident memory until then, of one process; full is 1500 trajectories of 1000 pairs.\n\n"
-    out = Path(arguments.out)
-    out.mkdir(parents=True, exist_ok=True)
-    (out / "memory.md").write_text(text + table(head, rows))
+    write_text(Path(arguments.out, "memory.md"), text + table(head, rows))
     return []
 
 

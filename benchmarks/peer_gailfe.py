@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from benchmarks.peer_report import first_reaching, measure, read_settings, report
+from gailfe.storage.names import CURVE, METRICS
 
 PACKAGES = ("torch", "gymnasium", "mujoco", "numpy")
 
@@ -37,7 +38,7 @@ def measure_gail(settings: dict[str, Any], folder: Path) -> dict[str, Any]:
     trainer.advance(settings["warmup"])
     seconds = trainer.advance(iterations)
     steps = trainer.steps_per_iteration
-    with (folder / "run" / "metrics.csv").open(newline="") as file:
+    with (folder / "run" / METRICS).open(newline="") as file:
         measured = list(csv.DictReader(file))[-iterations:]
     learning = sum(steps / float(row["steps_per_s"]) for row in measured)
     env_steps = iterations * steps
@@ -79,7 +80,7 @@ def measure_ppo(settings: dict[str, Any], folder: Path) -> dict[str, Any]:
         *(f"expert.total_steps={settings['max_steps']}", f"paths.artifacts={folder}", f"paths.runs={folder}"),
     ]
     subprocess.run(command, check=True)
-    curve = read_curve(next(folder.glob("experts/*/curve.csv")))
+    curve = read_curve(next(folder.glob(f"experts/*/{CURVE}")))
     return {**first_reaching(curve, settings["target"]), "curve": curve}
 
 

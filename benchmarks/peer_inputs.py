@@ -14,6 +14,8 @@ import numpy as np
 
 from benchmarks.command import MeasurementError
 from benchmarks.measurements import ROOT
+from gailfe.storage.files import atomic
+from gailfe.storage.names import EVALUATION
 
 REQUIREMENTS = Path(__file__).parent / "requirements"
 RESULT = '{"name": '  # how the line begins by which a peer tells what it measured
@@ -60,7 +62,7 @@ def our_config(env: str) -> dict[str, Any]:
 
 def expert_return(env: str) -> float:
     """What the pretrained expert's mean action returns."""
-    card = ROOT / "expert" / "pretrained" / env / "evaluation.json"
+    card = ROOT / "expert" / "pretrained" / env / EVALUATION
     return float(json.loads(card.read_text())["eval_return_mean"])
 
 
@@ -89,9 +91,8 @@ def export_demonstrations(env: str, cache: Path) -> Path:
             "terminated": [t.terminated & at_end for t, at_end in zip(trajectories, last, strict=True)],
             "truncated": [t.truncated & at_end for t, at_end in zip(trajectories, last, strict=True)],
         }
-        partial = path.with_suffix(".partial.npz")
-        np.savez(partial, **{name: np.concatenate(parts) for name, parts in arrays.items()})  # type: ignore[arg-type]
-        partial.replace(path)
+        with atomic(path) as partial:
+            np.savez(partial, **{name: np.concatenate(parts) for name, parts in arrays.items()})  # type: ignore[arg-type]
     return path
 
 

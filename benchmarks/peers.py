@@ -20,6 +20,7 @@ from benchmarks.measurements import Point, make_missing, missing, origin, read_r
 from benchmarks.peer_inputs import expert_return, export_demonstrations, make_venv, our_config, run_peer
 from benchmarks.peer_table import page, records
 from gailfe.config.keys import Valid
+from gailfe.storage.files import write_text
 
 PEERS = {  # of each part, in the order of a round
     "gail": ("gailfe", "imitation", "torchrl"),
@@ -132,7 +133,7 @@ def compare(arguments: PeersArguments, command: str) -> list[str]:
     failures = measure(arguments, command, out / "peers.jsonl") if arguments.measure else []
     rows = read_rows(out / "peers.jsonl")
     if rows:
-        (out / "peers.md").write_text(page(rows))
+        write_text(out / "peers.md", page(rows))
         print(page(rows))
     print(json.dumps(records(rows)))
     return failures

@@ -9,6 +9,7 @@ from statistics import median
 from analysis.panels import save_figure
 from benchmarks.measurements import Row, as_the_last, machine, spread, table
 from benchmarks.scaling_figure import TITLES, collecting, draw, envs, points, rate
+from gailfe.storage.files import write_text
 
 LARGE = 64  # cores of the machine that is asked about
 
@@ -18,7 +19,7 @@ def write_report(out: Path, rows: Sequence[Row]) -> str:
     here = as_the_last(rows, "commit", "processor", "cores", "versions")
     current = [row for part in TITLES for row in as_the_last([r for r in here if r["part"] == part], "length")]
     page = report(current)
-    (out / "scaling.md").write_text(page)
+    write_text(out / "scaling.md", page)
     save_figure(draw(current), out, "scaling", ["png"])
     return page
 

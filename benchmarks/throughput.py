@@ -18,6 +18,7 @@ from pathlib import Path
 
 from benchmarks.command import FOLDER, FROM_ONE, argument, each_of, run_command
 from benchmarks.measurements import Row, machine, origin, table, versions
+from gailfe.storage.files import write_json, write_text
 
 ALGOS = ("gail", "gailfe")
 ARTIFACTS = Path("artifacts")
@@ -121,9 +122,8 @@ def work(arguments: Arguments, command: str) -> list[str]:
         record | place for env in arguments.env for record in measure(env, arguments.rounds, arguments.iterations)
     ]
     out = Path(arguments.out)
-    out.mkdir(parents=True, exist_ok=True)
-    (out / "throughput.json").write_text(json.dumps(records, indent=2) + "\n")
-    (out / "throughput.md").write_text(report(records))
+    write_json(out / "throughput.json", records)
+    write_text(out / "throughput.md", report(records))
     print(report(records))
     for record in records:
         print(json.dumps(record))
