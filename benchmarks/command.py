@@ -1,4 +1,4 @@
-"""What all commands of this folder share: `key=value` arguments and their checks, --help, exit statuses."""
+"""What all commands of this folder share: `key=value` arguments with the check of each, and exit statuses."""
 
 from __future__ import annotations
 
@@ -9,17 +9,18 @@ from collections.abc import Callable, Sequence
 from dataclasses import field, fields
 from typing import Any, TypeVar
 
-from gailfe.config.arguments import ArgumentError, help_text, parse_arguments
+from gailfe.config.arguments import ArgumentError, CommandError, parse_arguments, run_command
 from gailfe.config.keys import Valid
 
 Schema = TypeVar("Schema")
 
 FROM_ONE = Valid(lambda number: number >= 1, "a whole number from 1")
 POSITIVE = Valid(lambda number: number > 0, "greater than 0")
+YES_OR_NO = Valid(lambda _: True, "true or false")
 FOLDER = Valid(lambda path: path != "", "a folder, made where it does not exist")
 
 
-class MeasurementError(RuntimeError):
+class MeasurementError(CommandError):
     """A measurement that could not be made; the message says why."""
 
 
@@ -42,23 +43,10 @@ def parse(schema: type[Schema], arguments: Sequence[str]) -> Schema:
     Raises:
         ArgumentError: naming the argument that the command cannot take, and what is valid.
     """
-    types = typing.get_type_hints(schema)
-    lists = [name for name, kind in types.items() if typing.get_origin(kind) is list]
-    chosen = parse_arguments(schema, [_bracketed(argument, lists) for argument in arguments])
-    for entry in fields(schema):  # type: ignore[arg-type]
-        value = getattr(chosen, entry.name)
-        if value is not None and not entry.metadata["check"](value):
-            shown = ",".join(value) if isinstance(value, list) else value
-            raise ArgumentError(f"{entry.name}={shown}: valid is {entry.metadata['valid']}")
-    return chosen
+    return _checked(parse_arguments(schema, _bracketed(schema, arguments)))
 
 
-def _bracketed(argument: str, lists: Sequence[str]) -> str:
-    key, _, value = argument.partition("=")
-    return f"{key}=[{value}]" if key in lists and not value.startswith("[") else argument
-
-
-def run_command(
+def run(
     module: str,
     schema: type[Schema],
     summary: str,
@@ -66,24 +54,38 @@ def run_command(
     work: Callable[[Schema, str], Sequence[str]],
     arguments: Sequence[str],
 ) -> int:
-    """Parse `arguments` and do the work.
+    """Do the work of `python -m <module> <arguments>`, or print its help.
 
     Args:
-        work: gets the parsed arguments and the command as it can be pasted into a shell; returns what failed,
-            a message each.
+        work: gets the parsed arguments, and the command as it can be pasted into a shell; returns what failed, a
+            message each.
 
     Returns:
         The exit status: 0, 1 if a measurement failed, 2 for a wrong argument.
     """
-    if {"-h", "--help"} & set(arguments):
-        print(help_text(summary, schema, examples))
-        return 0
-    try:
-        chosen = parse(schema, arguments)
-        failures = work(chosen, shlex.join(["python", "-m", module, *arguments]))
-    except (ArgumentError, MeasurementError) as error:
-        print(f"error: {error}", file=sys.stderr)
-        return 2 if isinstance(error, ArgumentError) else 1
-    for failure in failures:
-        print(f"failed: {failure}", file=sys.stderr)
-    return 1 if failures else 0
+
+    def checked_work(chosen: Schema) -> int:
+        failures = work(_checked(chosen), shlex.join(["python", "-m", module, *arguments]))
+        for failure in failures:
+            print(f"failed: {failure}", file=sys.stderr)
+        return 1 if failures else 0
+
+    return run_command(schema, summary, examples, checked_work, _bracketed(schema, arguments))
+
+
+def _bracketed(schema: type, arguments: Sequence[str]) -> list[str]:
+    lists = [f"{name}=" for name, kind in typing.get_type_hints(schema).items() if typing.get_origin(kind) is list]
+    split = [(argument, *argument.partition("=")) for argument in arguments]
+    return [
+        f"{key}=[{value}]" if f"{key}{equals}" in lists and not value.startswith("[") else argument
+        for argument, key, equals, value in split
+    ]
+
+
+def _checked(chosen: Schema) -> Schema:
+    for entry in fields(chosen):  # type: ignore[arg-type]
+        value = getattr(chosen, entry.name)
+        if value is not None and not entry.metadata["check"](value):
+            shown = ",".join(value) if isinstance(value, list) else value
+            raise ArgumentError(f"{entry.name}={shown}: valid is {entry.metadata['valid']}")
+    return chosen

@@ -15,7 +15,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from benchmarks.command import FOLDER, argument, each_of, run_command
+from benchmarks.command import FOLDER, argument, each_of, run
 from benchmarks.measurements import machine, origin, table, versions
 from benchmarks.processes import side_by_side
 from gailfe.storage.files import write_text
@@ -81,7 +81,7 @@ def work(arguments: Arguments, command: str) -> list[str]:
 
 def main(arguments: Sequence[str]) -> int:
     examples = "Example: python -m benchmarks.memory env=hopper"
-    return run_command("benchmarks.memory", Arguments, __doc__ or "", examples, work, arguments)
+    return run("benchmarks.memory", Arguments, __doc__ or "", examples, work, arguments)
 
 
 if __name__ == "__main__":

@@ -11,7 +11,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-from benchmarks.peer_report import first_reaching, measure, read_settings, report
+from benchmarks.peer_report import first_reaching, measure, rate_of, read_settings, report
 from gailfe.storage.names import CURVE, METRICS
 
 PACKAGES = ("torch", "gymnasium", "mujoco", "numpy")
@@ -42,13 +42,7 @@ def measure_gail(settings: dict[str, Any], folder: Path) -> dict[str, Any]:
         measured = list(csv.DictReader(file))[-iterations:]
     learning = sum(steps / float(row["steps_per_s"]) for row in measured)
     env_steps = iterations * steps
-    return {
-        "iterations": iterations,
-        "env_steps": env_steps,
-        "seconds": seconds,
-        "steps_per_s": env_steps / seconds,
-        "learning_steps_per_s": env_steps / learning,
-    }
+    return {**rate_of(iterations, env_steps, seconds), "learning_steps_per_s": env_steps / learning}
 
 
 def measure_imitate(settings: dict[str, Any], folder: Path) -> dict[str, Any]:

@@ -46,8 +46,16 @@ def rate(iterations: Iterator[int], warmup: int, number: int) -> dict[str, Any]:
     started = time.perf_counter()
     for _ in range(number):
         after = next(iterations)
-    seconds, env_steps = time.perf_counter() - started, after - before
-    return {"iterations": number, "env_steps": env_steps, "seconds": seconds, "steps_per_s": env_steps / seconds}
+    return rate_of(number, after - before, time.perf_counter() - started)
+
+
+def rate_of(iterations: int, env_steps: int, seconds: float) -> dict[str, Any]:
+    return {
+        "iterations": iterations,
+        "env_steps": env_steps,
+        "seconds": seconds,
+        "steps_per_s": env_steps / seconds,
+    }
 
 
 def time_to_target(
@@ -83,7 +91,7 @@ def first_reaching(curve: Curve, target: float) -> dict[str, Any]:
 
 
 def mean_return(act: Act, env_id: str, episodes: int) -> float:
-    """Mean undiscounted return of whole episodes, in the environment's own reward, from the same initial states."""
+    """Mean undiscounted return of whole episodes from always the same initial states, in the task's own reward."""
     envs = [gymnasium.make(env_id) for _ in range(episodes)]
     space = envs[0].action_space
     active = {env: env.reset(seed=seed)[0] for seed, env in enumerate(envs, start=1)}

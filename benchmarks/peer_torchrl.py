@@ -2,14 +2,15 @@
 
 TorchRL has no TRPO. The policy learns as in its own GAIL example (sota-implementations/gail): clipped PPO with 10
 epochs of minibatches of 64 and advantages made anew each epoch. part=gail gives networks, batches and the
-discriminator's steps the sizes of our config; part=imitate leaves all as it is in the example's config.yaml, which is
-for HalfCheetah. Two things are better than there: 8 environments instead of 1, which collect faster, and D gets the
-expert's observations normalised as the policy's are.
+discriminator's steps the sizes of our config; part=imitate leaves all as it is in the example's config.yaml, which
+is for HalfCheetah. Two things are better than there: 8 environments instead of 1, which collect faster, and D gets
+the expert's observations normalised as the policy's are.
 """
 
 from __future__ import annotations
 
 import json
+import math
 import warnings
 from collections.abc import Iterator
 from pathlib import Path
@@ -61,13 +62,12 @@ class ProbabilityOfExpert(nn.Module):
 def main() -> None:
     warnings.filterwarnings("ignore")
     settings = read_settings()
-    example = settings["part"] == "imitate"
-    algo = json.loads(EXAMPLE.read_text()) if example else settings["algo"]
+    algo = json.loads(EXAMPLE.read_text()) if settings["part"] == "imitate" else settings["algo"]
     torch.set_num_threads(1)
     torch.manual_seed(settings["seed"])
     env = make_env(settings["env_id"], algo["num_envs"])
     env.set_seed(settings["seed"])
-    learner = Gail(algo, env, settings["demonstrations"], settings["max_steps"] if example else None)
+    learner = Gail(algo, env, settings["demonstrations"], settings.get("max_steps", math.inf))
     collector = Collector(env, learner.actor, frames_per_batch=algo["steps_per_iteration"], total_frames=-1)
 
     def iterations() -> Iterator[int]:
@@ -105,12 +105,11 @@ class Gail:
     Args:
         algo: settings, as our `algo`.
         demonstrations: path of the expert's pairs, an .npz.
-        annealed_over: environment steps after which PPO's learning rate is 0, and the example's initial weights;
-            None: constant, and torch's.
+        annealed_over: environment steps after which PPO's learning rate is 0.
     """
 
     def __init__(
-        self, algo: dict[str, Any], env: TransformedEnv, demonstrations: str, annealed_over: int | None
+        self, algo: dict[str, Any], env: TransformedEnv, demonstrations: str, annealed_over: float
     ) -> None:
         self.algo, self.annealed_over, self.env_steps = algo, annealed_over, 0
         self.normalization = env.transform[0]
@@ -120,19 +119,16 @@ class Gail:
         observation_dim, action_dim = self.expert_observations.shape[-1], self.expert_actions.shape[-1]
         self.actor = make_actor(observation_dim, env.action_spec_unbatched, algo["policy"]["hidden_sizes"])
         self.critic = ValueOperator(
-            mlp(observation_dim, 1, algo["value"]["hidden_sizes"]), in_keys=["observation"]
+            mlp(observation_dim, 1, algo["value"]["hidden_sizes"], gain=0.01), in_keys=["observation"]
         )
         config = algo["discriminator"]
         self.discriminator = TensorDictModule(
             ProbabilityOfExpert(
-                observation_dim + action_dim, config["hidden_sizes"], nn.ReLU if annealed_over else nn.Tanh
+                observation_dim + action_dim, config["hidden_sizes"], getattr(nn, config.get("activation", "Tanh"))
             ),
             in_keys=["observation", "action"],
             out_keys=["d_logits"],
         )
-        if annealed_over:
-            for network, gain in ((self.actor, 1.0), (self.critic, 0.01)):
-                initialize(network, gain)
         self.discriminator_loss = GAILLoss(
             self.discriminator,
             use_grad_penalty=config["gradient_penalty"] > 0,
@@ -167,10 +163,8 @@ class Gail:
         with torch.no_grad():
             d = self.discriminator(batch)["d_logits"]
         batch["next", "reward"] = -torch.log(1 - d + EPSILON)
-        if self.annealed_over:
-            self.ppo_optimizer.param_groups[0]["lr"] = PPO_LEARNING_RATE * max(
-                0.0, 1 - self.env_steps / self.annealed_over
-            )
+        left = max(0.0, 1 - self.env_steps / self.annealed_over)
+        self.ppo_optimizer.param_groups[0]["lr"] = PPO_LEARNING_RATE * left
         self.env_steps += batch.numel()
         for _ in range(PPO_EPOCHS):
             with torch.no_grad():
@@ -215,22 +209,20 @@ class Gail:
         return ((observations - loc) / scale).clamp(-10, 10).float()
 
 
-def initialize(network: nn.Module, gain: float) -> None:
-    """As the example does: orthogonal weights, no biases."""
-    for layer in network.modules():
+def mlp(dim: int, outputs: int, hidden_sizes: list[int], gain: float) -> MLP:
+    """With the example's initial weights: orthogonal, no biases."""
+    network = MLP(in_features=dim, out_features=outputs, num_cells=hidden_sizes, activation_class=nn.Tanh)
+    for layer in network:
         if isinstance(layer, nn.Linear):
             nn.init.orthogonal_(layer.weight, gain)
-            layer.bias.data.zero_()
-
-
-def mlp(dim: int, outputs: int, hidden_sizes: list[int]) -> MLP:
-    return MLP(in_features=dim, out_features=outputs, num_cells=hidden_sizes, activation_class=nn.Tanh)
+            nn.init.zeros_(layer.bias)
+    return network
 
 
 def make_actor(observation_dim: int, action_spec: Any, hidden_sizes: list[int]) -> ProbabilisticActor:
     action_dim = action_spec.shape[-1]
     network = nn.Sequential(
-        mlp(observation_dim, action_dim, hidden_sizes),
+        mlp(observation_dim, action_dim, hidden_sizes, gain=1.0),
         AddStateIndependentNormalScale(action_dim, scale_lb=EPSILON),
     )
     return ProbabilisticActor(

@@ -15,7 +15,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from benchmarks.command import FOLDER, FROM_ONE, POSITIVE, argument, each_of, run_command
+from benchmarks.command import FOLDER, FROM_ONE, POSITIVE, YES_OR_NO, argument, each_of, run
 from benchmarks.measurements import Point, make_missing, missing, origin, read_rows
 from benchmarks.peer_inputs import expert_return, export_demonstrations, make_venv, our_config, run_peer
 from benchmarks.peer_table import page, records
@@ -45,7 +45,7 @@ Compares speed with other codebases, one thread each.
                 its example. Hours: each may take max_seconds a task and seed, evaluations not counted
 Appends every measurement to <out>/peers.jsonl and writes <out>/peers.md at the end. An interrupted comparison goes
 on with the same command; what was measured at another commit or on another processor is measured again. The last
-line is JSON: a list of what part=imitate gave, an object a task and codebase. Leave the machine alone meanwhile."""
+line is JSON: what part=imitate gave, an object for each task and codebase. Leave the machine alone meanwhile."""
 
 EXAMPLES = """\
 Examples:
@@ -81,13 +81,13 @@ class PeersArguments:
     )
     max_seconds: float = argument(
         1800.0,
-        "seconds of learning after which a codebase hasn't reached the return. part=ppo: another codebase than ours",
+        "seconds of learning after which a codebase hasn't reached the return; in part=ppo of others than ours",
         POSITIVE,
     )
     measure: bool = argument(
         True,
         "false: only write peers.md again, from the measurements that are there",
-        Valid(lambda _: True, "true or false"),
+        YES_OR_NO,
     )
     out: str = argument("results/speed", "where to write", FOLDER)
     cache: str = argument(
@@ -185,7 +185,7 @@ def settings_of(point: Point, config: dict[str, Any], cache: Path) -> dict[str, 
 
 def main(arguments: Sequence[str]) -> int:
     """The command; returns its exit status."""
-    return run_command("benchmarks.peers", PeersArguments, SUMMARY, EXAMPLES, compare, arguments)
+    return run("benchmarks.peers", PeersArguments, SUMMARY, EXAMPLES, compare, arguments)
 
 
 if __name__ == "__main__":

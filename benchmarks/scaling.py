@@ -13,9 +13,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from benchmarks.command import FOLDER, FROM_ONE, POSITIVE, argument, each_of, run_command
+from benchmarks.command import FOLDER, FROM_ONE, POSITIVE, YES_OR_NO, argument, each_of, run
 from benchmarks.measurements import Point, Row, make_missing, origin, read_rows, versions
-from gailfe.config.keys import Valid
 
 ENVS = ("hopper", "halfcheetah", "walker2d", "ant")  # those with a pretrained expert
 SWEEP_JOBS = 4
@@ -75,7 +74,7 @@ class ScalingArguments:
     measure: bool = argument(
         True,
         "false: only draw figure and page again, from the measurements that are there",
-        Valid(lambda _: True, "true or false"),
+        YES_OR_NO,
     )
     out: str = argument("results/speed", "where to write", FOLDER)
     artifacts: str = argument("artifacts", "where demonstrations are, or will be", FOLDER)
@@ -129,7 +128,7 @@ def scale(arguments: ScalingArguments, command: str) -> list[str]:
 
 def main(arguments: Sequence[str]) -> int:
     """The command; returns its exit status."""
-    return run_command("benchmarks.scaling", ScalingArguments, SUMMARY, EXAMPLES, scale, arguments)
+    return run("benchmarks.scaling", ScalingArguments, SUMMARY, EXAMPLES, scale, arguments)
 
 
 if __name__ == "__main__":

@@ -118,9 +118,9 @@ def what_follows(rows: Sequence[Row], cores: int) -> list[str]:
         if cores < LARGE:
             share = ratios[cores] / cores
             fact += (
-                f". Extrapolated, not measured: at the same {100 * share:.0f}% of a core's own rate, {LARGE} cores "
-                f"do {LARGE * share * medians('jobs', env, rate)[1]:,.0f} steps/s with {LARGE} trainings. Caches, "
-                f"memory bandwidth and clock that {LARGE} cores share were not put to that test"
+                f". Extrapolated, not measured: at the same {100 * share:.0f}% of a core's own rate, {LARGE} "
+                f"cores do {LARGE * share * medians('jobs', env, rate)[1]:,.0f} steps/s with {LARGE} trainings. "
+                f"Caches, memory bandwidth and clock that {LARGE} cores share were not put to that test"
             )
         facts.append(fact + ".")
     for part, networks in (("threads", "default networks"), ("wide_threads", "networks 400 units wide")):

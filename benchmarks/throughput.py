@@ -16,7 +16,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from benchmarks.command import FOLDER, FROM_ONE, argument, each_of, run_command
+from benchmarks.command import FOLDER, FROM_ONE, argument, each_of, run
 from benchmarks.measurements import Row, machine, origin, table, versions
 from gailfe.storage.files import write_json, write_text
 
@@ -132,7 +132,7 @@ def work(arguments: Arguments, command: str) -> list[str]:
 
 def main(arguments: Sequence[str]) -> int:
     examples = "Example: python -m benchmarks.throughput env=hopper rounds=3"
-    return run_command("benchmarks.throughput", Arguments, __doc__ or "", examples, work, arguments)
+    return run("benchmarks.throughput", Arguments, __doc__ or "", examples, work, arguments)
 
 
 if __name__ == "__main__":

@@ -42,7 +42,8 @@ def small(monkeypatch, tmp_path):
 
 def test_interrupted_benchmark_goes_on_with_the_same_command(small, monkeypatch, capsys):
     command = ["part=[buffer,width]", "env=[hopper]", "rounds=1", "seconds=0.001", f"out={small}"]
-    real, made = scaling_measure.measure, []
+    real = scaling_measure.measure
+    made: list[tuple[str, int]] = []
 
     def interrupted(point: Row, artifacts: Path) -> Row:
         if len(made) == 2:

@@ -6,6 +6,7 @@ import importlib
 import json
 import re
 import shlex
+import typing
 from pathlib import Path
 
 import pytest
@@ -72,7 +73,7 @@ def test_help_names_every_key_and_its_examples_can_be_pasted(
     module = importlib.import_module(f"benchmarks.{name}")
     assert module.main(["--help"]) == 0
     told = capsys.readouterr().out
-    assert all(f"  {key}=" in told for key in SCHEMAS[name].__dataclass_fields__)
+    assert all(f"  {key}=" in told for key in typing.get_type_hints(SCHEMAS[name]))
     examples = re.findall(
         rf"python -m benchmarks\.{name} (.*?)(?: {{2,}}#.*)?$", told.split("Example")[-1], re.MULTILINE
     )
