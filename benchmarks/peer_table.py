@@ -79,11 +79,12 @@ def time_table(rows: Sequence[Row]) -> str:
 def records(rows: Sequence[Row]) -> list[dict[str, Any]]:
     """Of part=imitate, an object a task and codebase; lower bounds where some seeds were stopped at a cap.
 
-    ratio_of_medians: this codebase's seconds in units of ours.
+    ratio_of_medians: this codebase's seconds in units of ours; null unless all of ours reached the return.
     """
     result = []
     for group in _groups(as_the_last([row for row in rows if row["part"] == "imitate"], "commit", "processor")):
-        ours = [row["seconds"] for row in group if row["peer"] == "gailfe"]
+        ours = [row["seconds"] for row in group if row["peer"] == "gailfe" and row["reached"]]
+        comparable = ours and len(ours) == sum(row["peer"] == "gailfe" for row in group)
         for peer, _, _ in _codebases(group):
             chosen = [row for row in group if row["peer"] == peer]
             seconds = [row["seconds"] for row in chosen]
@@ -97,7 +98,7 @@ def records(rows: Sequence[Row]) -> list[dict[str, Any]]:
                     "seconds_min": min(seconds),
                     "seconds_max": max(seconds),
                     "env_steps_median": median(row["env_steps"] for row in chosen),
-                    "ratio_of_medians": median(seconds) / median(ours) if ours else None,
+                    "ratio_of_medians": median(seconds) / median(ours) if comparable else None,
                 }
             )
     return result
