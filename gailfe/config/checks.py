@@ -15,6 +15,7 @@ from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
 from gailfe.config.schema import Config, ConfigError, is_annotator
+from gailfe.config.targets import typed
 
 
 def parse(cfg: DictConfig) -> Config:
@@ -28,6 +29,7 @@ def parse(cfg: DictConfig) -> Config:
     except OmegaConfBaseException as error:
         raise ConfigError(str(error)) from error
     assert isinstance(config, Config)
+    config.algo = typed("algo", cfg.algo)
     unknown = list(_unknown_keys(config))
     if unknown:
         raise ConfigError(f"{', '.join(unknown)}: there is no such key; --cfg job shows those that there are")
@@ -71,7 +73,6 @@ def check(config: Config) -> None:
             value = _select(config, key)
             if value is not None and not valid(value):
                 raise ConfigError(f"{key}={value} must be {words}")
-    _check_divides(config, "algo.num_envs", "algo.steps_per_iteration")
     _check_divides(config, "expert.num_envs", "expert.steps_per_iteration")
     steps, size = _select(config, "expert.steps_per_iteration"), _select(config, "expert.minibatch_size")
     if size is not None and steps % size == 1:
@@ -79,7 +80,6 @@ def check(config: Config) -> None:
             f"expert.minibatch_size={size} leaves a minibatch of one step of expert.steps_per_iteration={steps}, "
             "whose advantage can't be standardised; choose a divisor"
         )
-    _check_order(config, "algo.failures.lambda_init", "algo.failures.lambda_max")
     _check_order(config, "demonstrations.num_trajectories", "demonstrations.max_attempts")
     _check_demonstrations(config)
     _check_sb3(config)
@@ -188,30 +188,21 @@ RANGES: list[tuple[str, Callable[[Any], bool], str]] = [
         "env.ppo.total_steps expert.num_envs expert.steps_per_iteration expert.total_steps expert.epochs "
         "expert.eval_every expert.eval_episodes expert.finalists expert.finalist_episodes "
         "expert.final_eval_episodes demonstrations.num_trajectories demonstrations.earlier_episodes "
-        "demonstrations.max_attempts demonstrations.use_trajectories demonstrations.subsample "
-        "algo.num_envs algo.steps_per_iteration algo.value.epochs algo.value.minibatch_size "
-        "algo.trpo.cg_iterations algo.trpo.max_backtracks algo.discriminator.updates "
-        "algo.discriminator.batch_size algo.failures.capacity algo.failures.window",
+        "demonstrations.max_attempts demonstrations.use_trajectories demonstrations.subsample",
         *AT_LEAST_ONE,
     ),
     ("expert.minibatch_size", lambda value: value >= 2, "at least 2, to standardise advantages"),
     (
-        "seed expert.seed demonstrations.seed demonstrations.earlier_checkpoints algo.lambda_h "
-        "algo.trpo.cg_damping expert.entropy_coefficient "
-        "algo.discriminator.logit_entropy algo.discriminator.gradient_penalty algo.failures.lambda_init "
-        "algo.failures.lambda_learning_rate algo.failures.lambda_max",
+        "seed expert.seed demonstrations.seed demonstrations.earlier_checkpoints expert.entropy_coefficient",
         *NOT_NEGATIVE,
     ),
     (
-        "expert.learning_rate expert.clip expert.max_grad_norm expert.target_kl algo.value.learning_rate "
-        "algo.discriminator.learning_rate algo.trpo.max_kl",
+        "expert.learning_rate expert.clip expert.max_grad_norm expert.target_kl",
         *POSITIVE,
     ),
-    ("expert.gamma expert.gae_lambda algo.gamma algo.gae_lambda", *PROBABILITY),
-    ("algo.trpo.backtrack_ratio", lambda value: 0 < value < 1, "between 0 and 1, both excluded"),
-    ("algo.failures.z_f", lambda value: value <= 0, "a log-probability (at most 0)"),
+    ("expert.gamma expert.gae_lambda", *PROBABILITY),
     (
-        "expert.hidden_sizes algo.policy.hidden_sizes algo.value.hidden_sizes algo.discriminator.hidden_sizes",
+        "expert.hidden_sizes",
         *SIZES,
     ),
     ("expert.activation", *_one_of("tanh", "relu")),
