@@ -20,7 +20,8 @@ from minari.dataset.minari_storage import METADATA_FILE_NAME
 
 from expert.annotators import Reference, make_annotator
 from expert.demonstrations import Demonstrations
-from gailfe.config.schema import Config, ConfigError
+from gailfe.config.keys import ConfigError
+from gailfe.config.schema import Config
 from gailfe.envs.trajectory import Trajectory
 from gailfe.envs.vector import box, make_env
 

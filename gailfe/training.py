@@ -11,7 +11,8 @@ from pathlib import Path
 from typing import Any
 
 from gailfe.algorithms.imitation import Imitator
-from gailfe.config.schema import Config, ConfigError
+from gailfe.config.keys import ConfigError
+from gailfe.config.schema import Config
 from gailfe.envs.evaluation import Evaluator
 from gailfe.envs.trajectory import Annotator, Trajectory
 from gailfe.envs.vector import VectorEnv

@@ -14,9 +14,10 @@ import pytest
 from hydra.errors import HydraException
 from omegaconf import OmegaConf
 
-from gailfe.config.checks import RANGES, check, parse, prepare
+from gailfe.config.checks import RANGES, check, parse
 from gailfe.config.folders import job_subfolder
-from gailfe.config.schema import Config, ConfigError, PPOConfig, PretrainedConfig
+from gailfe.config.keys import ConfigError
+from gailfe.config.schema import Config, PPOConfig, PretrainedConfig
 from gailfe.pipeline import run
 from gailfe.sweep import SweepReport
 

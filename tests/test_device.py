@@ -9,8 +9,9 @@ from test_imitation import EXPERT, FAILED, HOPPER, everything, fell, gail_config
 from torch import Tensor
 
 from gailfe.algorithms.imitation import Imitator
-from gailfe.config.checks import prepare
-from gailfe.config.schema import AlgoConfig, ConfigError
+from gailfe.commands import prepare
+from gailfe.config.keys import ConfigError
+from gailfe.config.schema import AlgoConfig
 from gailfe.envs.vector import VectorEnv
 
 CONFIGS = [gail_config(), gailfe_config()]

@@ -20,7 +20,8 @@ from minari.dataset.minari_storage import MinariStorage
 from own_datasets import record
 
 from expert.own_data import check_own_data, load_own_data, own_data_recipe, own_expert_record
-from gailfe.config.schema import AnnotatorConfig, Config, ConfigError, DemonstrationsConfig
+from gailfe.config.keys import ConfigError
+from gailfe.config.schema import AnnotatorConfig, Config, DemonstrationsConfig
 from gailfe.envs.trajectory import Trajectory
 
 CONF = Path(__file__).parent / "conf"

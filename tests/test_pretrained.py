@@ -14,7 +14,8 @@ import pytest
 from expert.publish import publish
 from expert.train import EVALUATION, PRETRAINED, expert_recipe, make_expert
 from gailfe.config.checks import parse
-from gailfe.config.schema import Config, ConfigError
+from gailfe.config.keys import ConfigError
+from gailfe.config.schema import Config
 from gailfe.storage.store import MANIFEST, Store, verify
 
 ENVS = sorted(path.parent.name for path in PRETRAINED.glob(f"*/{MANIFEST}"))

@@ -14,7 +14,8 @@ from expert.collect import demonstrations_recipe
 from expert.subsampling import choose_pairs
 from gailfe.algorithms.imitation import Imitator
 from gailfe.config.checks import parse
-from gailfe.config.schema import Config, ConfigError, DemonstrationsConfig
+from gailfe.config.keys import ConfigError
+from gailfe.config.schema import Config, DemonstrationsConfig
 from gailfe.envs.trajectory import Trajectory
 from gailfe.envs.vector import VectorEnv
 from gailfe.storage.store import artifact_key

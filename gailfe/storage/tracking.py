@@ -8,7 +8,8 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
-from gailfe.config.schema import Config, ConfigError
+from gailfe.config.keys import ConfigError
+from gailfe.config.schema import Config
 
 COLUMNS = [
     "iteration",
