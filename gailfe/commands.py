@@ -59,8 +59,8 @@ def command(usage: str) -> Callable[[Callable[[Config], Any]], Callable[[], None
 
 
 def prepare(cfg: DictConfig) -> Config:
-    """The checked configuration. From now on this process uses one torch thread: the networks are too small for more,
-    and the jobs of a sweep would fight over the cores.
+    """The checked configuration. From now on this process uses one torch thread: the networks are too small for
+    more, and the jobs of a sweep would fight over the cores.
 
     Raises:
         ConfigError: as `parse` does, and if the device or the environment can't be had.
@@ -147,6 +147,6 @@ def refuse_shadowed_packages() -> None:
         if found != CONF.parent / name:
             raise SystemExit(
                 f"error: {found or 'nothing'} is imported as the package {name}, which must be gailfe's own, "
-                f"{CONF.parent / name}: give the command in another working directory, or use an installed command "
-                "(gailfe, gailfe-expert-train, …), which doesn't look for packages in the working directory"
+                f"{CONF.parent / name}: give the command in another working directory, or use an installed "
+                "command (gailfe, gailfe-expert-train, …), which doesn't look for packages in the working directory"
             )

@@ -79,9 +79,7 @@ class SweepReport(Callback):
 
 
 def _told(error: BaseException) -> str:
-    """With its cause: Hydra's own message names the override only, OmegaConf's assertion not even that."""
-    if isinstance(error, AssertionError):
-        return f"a key below one that is null in this job, as algo.failures is for algo=gail ({error})"
+    """With its cause: Hydra's own message names the override only."""
     return f"{error}: {error.__cause__}" if isinstance(error, HydraException) and error.__cause__ else str(error)
 
 

@@ -8,21 +8,20 @@ import torch
 from test_imitation import EXPERT, FAILED, HOPPER, everything, fell, gail_config, gailfe_config
 from torch import Tensor
 
-from gailfe.algorithms.imitation import Imitator
+from gailfe.algorithms.imitation import ImitationConfig, Imitator
 from gailfe.commands import prepare
 from gailfe.config.keys import ConfigError
-from gailfe.config.schema import AlgoConfig
 from gailfe.envs.vector import VectorEnv
 
 CONFIGS = [gail_config(), gailfe_config()]
 
 
-def make(config: AlgoConfig, device: str) -> Imitator:
+def make(config: ImitationConfig, device: str) -> Imitator:
     return Imitator(config, VectorEnv(HOPPER, config.num_envs, 0), EXPERT, FAILED, fell, 0, device)
 
 
 @pytest.mark.parametrize("config", CONFIGS, ids=["gail", "gailfe"])
-def test_an_iteration_mixes_no_devices(config: AlgoConfig, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_an_iteration_mixes_no_devices(config: ImitationConfig, monkeypatch: pytest.MonkeyPatch) -> None:
     """On torch's meta device: it has no values and needs no accelerator, but refuses tensors of another one."""
     to_cpu = Tensor.cpu
     monkeypatch.setattr(Tensor, "cpu", lambda t: torch.zeros_like(t, device="cpu") if t.is_meta else to_cpu(t))
@@ -42,7 +41,7 @@ def test_an_iteration_mixes_no_devices(config: AlgoConfig, monkeypatch: pytest.M
 
 @pytest.mark.skipif(not torch.cuda.is_available(), reason="no CUDA device")
 @pytest.mark.parametrize("config", CONFIGS, ids=["gail", "gailfe"])
-def test_an_iteration_on_cuda_is_one_on_the_cpu_but_for_rounding(config: AlgoConfig) -> None:
+def test_an_iteration_on_cuda_is_one_on_the_cpu_but_for_rounding(config: ImitationConfig) -> None:
     here, there = make(config, "cpu"), make(config, "cuda")
     there.load_state_dict(here.state_dict())
     here.iterate()

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import pytest
 import torch
-from helpers import seeded
+from helpers import GAIL, seeded
 from torch import Tensor
 
 from gailfe.algorithms.discriminator import (
@@ -16,13 +18,12 @@ from gailfe.algorithms.discriminator import (
     logit_entropy,
     reward,
 )
-from gailfe.config.schema import DiscriminatorConfig
 
 Z_F = -0.6931
 
 
 def make(hidden: list[int] | None = None, seed: int = 0) -> Discriminator:
-    config = DiscriminatorConfig(gradient_penalty=0.0, hidden_sizes=[16] if hidden is None else hidden)
+    config = replace(GAIL.discriminator, gradient_penalty=0.0, hidden_sizes=[16] if hidden is None else hidden)
     return Discriminator(3, 2, config, seeded(seed))
 
 
@@ -39,7 +40,7 @@ def train(
     steps: int = 150,
     **config: float,
 ) -> dict[str, float]:
-    settings = DiscriminatorConfig(**{"logit_entropy": 0.0, "gradient_penalty": 0.0, **config})  # type: ignore[arg-type]
+    settings = replace(GAIL.discriminator, **{"logit_entropy": 0.0, "gradient_penalty": 0.0, **config})  # type: ignore[arg-type]
     optimizer = torch.optim.Adam(discriminator.parameters(), lr=0.01)
     for _ in range(steps):
         info = discriminator_step(
@@ -51,7 +52,7 @@ def train(
 def gradients_of_a_step(failed: Tensor | None, lambda_f: float, entropy: float) -> Tensor:
     discriminator = make().double()
     optimizer = torch.optim.SGD(discriminator.parameters(), lr=0.0)
-    config = DiscriminatorConfig(logit_entropy=entropy, gradient_penalty=0.0)
+    config = replace(GAIL.discriminator, logit_entropy=entropy, gradient_penalty=0.0)
     policy, expert = pairs(0.5, 1).double(), pairs(-0.5, 2).double()
     discriminator_step(discriminator, optimizer, policy, expert, failed, lambda_f, Z_F, config, seeded(0))
     return torch.cat([p.grad.flatten() for p in discriminator.parameters() if p.grad is not None])
@@ -175,7 +176,7 @@ def test_the_gradient_penalty_is_the_squared_distance_of_the_gradients_norm_from
 def test_a_steps_gradient_is_autograds_of_the_whole_loss(lambda_f: float) -> None:
     discriminator, by_autograd = make([8, 8]).double(), make([8, 8]).double()
     policy, expert, failed = (pairs(s, i).double() for i, s in enumerate((0.5, -0.5, 0.0)))
-    config = DiscriminatorConfig(gradient_penalty=3.0, logit_entropy=0.1)
+    config = replace(GAIL.discriminator, gradient_penalty=3.0, logit_entropy=0.1)
     mix = torch.rand(len(policy), 1, generator=seeded(7))
     points = (mix * policy + (1 - mix) * expert).requires_grad_()
     (slope,) = torch.autograd.grad(discriminator(points).sum(), points, create_graph=True)

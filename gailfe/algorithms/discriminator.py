@@ -5,12 +5,26 @@ Orientation: D_ω(s, a) is the probability that the pair came from the *policy*.
 
 from __future__ import annotations
 
+from dataclasses import dataclass
+
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from gailfe.config.schema import DiscriminatorConfig
+from gailfe.config.keys import AT_LEAST_ONE, NOT_NEGATIVE, POSITIVE, SIZES, key
 from gailfe.nn.mlp import MLP
+
+
+@dataclass
+class DiscriminatorConfig:
+    """Keys of `algo.discriminator`."""
+
+    hidden_sizes: list[int] = key("sizes of the hidden layers (tanh)", SIZES)
+    learning_rate: float = key("of Adam", POSITIVE)
+    updates: int = key("gradient steps in an iteration", AT_LEAST_ONE)
+    batch_size: int = key("state-action pairs from each source in a gradient step", AT_LEAST_ONE)
+    logit_entropy: float = key("weight of the entropy of D, which is maximised", NOT_NEGATIVE)
+    gradient_penalty: float = key("weight of the gradient penalty on the logits", NOT_NEGATIVE)
 
 
 class Discriminator(nn.Module):

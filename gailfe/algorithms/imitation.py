@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -10,15 +11,43 @@ import torch
 from torch import Tensor
 
 from gailfe.algorithms.advantages import generalized_advantages, successor_values
-from gailfe.algorithms.discriminator import Discriminator, discriminator_step, reward
-from gailfe.algorithms.failures import FailureBuffer, Multiplier
-from gailfe.algorithms.trpo import trpo_step
-from gailfe.config.schema import AlgoConfig
+from gailfe.algorithms.discriminator import Discriminator, DiscriminatorConfig, discriminator_step, reward
+from gailfe.algorithms.failures import FailureBuffer, FailuresConfig, Multiplier
+from gailfe.algorithms.trpo import TRPOConfig, trpo_step
+from gailfe.config.keys import AT_LEAST_ONE, NOT_NEGATIVE, PROBABILITY, ConfigError, Valid, key
+from gailfe.config.targets import Target
 from gailfe.envs.rollout import Batch, Collector
 from gailfe.envs.trajectory import Annotator, Trajectory
 from gailfe.envs.vector import VectorEnv
-from gailfe.nn.policy import GaussianPolicy
-from gailfe.nn.value import ValueFunction
+from gailfe.nn.policy import GaussianPolicy, PolicyConfig
+from gailfe.nn.value import ValueConfig, ValueFunction
+
+TO_STANDARDISE = Valid(lambda value: value >= 2, "at least 2, to standardise advantages")
+
+
+@dataclass
+class ImitationConfig(Target):
+    """Keys of `algo` for GAIL and GAILFE."""
+
+    num_envs: int = key("environments side by side", AT_LEAST_ONE)
+    steps_per_iteration: int = key("environment steps in an iteration, a multiple of num_envs", TO_STANDARDISE)
+    gamma: float = key("γ, discount", PROBABILITY)
+    gae_lambda: float = key("λ of generalised advantage estimation", PROBABILITY)
+    lambda_h: float = key("λ_H, weight of the policy's entropy, which is maximised", NOT_NEGATIVE)
+    policy: PolicyConfig = key("the policy π_θ")
+    value: ValueConfig = key("the value function")
+    trpo: TRPOConfig = key("the policy step")
+    discriminator: DiscriminatorConfig = key("the discriminator D_ω")
+    failures: FailuresConfig | None = key("what GAILFE adds; null: GAIL")
+
+    def check(self) -> None:
+        """Raises ConfigError where keys don't go together."""
+        if self.steps_per_iteration % self.num_envs:
+            raise ConfigError(
+                f"algo.num_envs={self.num_envs} must divide algo.steps_per_iteration={self.steps_per_iteration}"
+            )
+        if self.failures is not None:
+            self.failures.check()
 
 
 class Imitator:
@@ -35,9 +64,11 @@ class Imitator:
             random numbers, which are therefore the same on every device.
     """
 
+    Config = ImitationConfig
+
     def __init__(
         self,
-        config: AlgoConfig,
+        config: ImitationConfig,
         env: VectorEnv,
         expert: Sequence[Trajectory],
         failed: Sequence[Trajectory],

@@ -3,16 +3,30 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import dataclass
 
 import torch
 from torch import Tensor
 from torch.nn.utils import vector_to_parameters
 
-from gailfe.config.schema import TRPOConfig
+from gailfe.config.keys import AT_LEAST_ONE, NOT_NEGATIVE, POSITIVE, Valid, key
 from gailfe.nn.gaussian import entropy, kl_divergence, log_prob, log_prob_gradient
 from gailfe.nn.jacobian import Jacobian
 from gailfe.nn.mlp import Trace, concatenated, split_like
 from gailfe.nn.policy import GaussianPolicy
+
+INSIDE_UNIT = Valid(lambda value: 0 < value < 1, "between 0 and 1, both excluded")
+
+
+@dataclass
+class TRPOConfig:
+    """Keys of `algo.trpo`."""
+
+    max_kl: float = key("bound on the KL divergence of a policy step [nats]", POSITIVE)
+    cg_iterations: int = key("iterations of the conjugate gradient", AT_LEAST_ONE)
+    cg_damping: float = key("multiple of the identity that is added to the Fisher matrix", NOT_NEGATIVE)
+    max_backtracks: int = key("step sizes that the line search tries", AT_LEAST_ONE)
+    backtrack_ratio: float = key("factor from one step size to the next", INSIDE_UNIT)
 
 
 def conjugate_gradient(

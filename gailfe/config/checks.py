@@ -6,14 +6,14 @@ declared; here are the checks of keys that must go together.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from dataclasses import asdict, fields, is_dataclass
 from typing import Any
 
 from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
-from gailfe.config.keys import FOLDER_NAME, ConfigError, check_keys
+from gailfe.config.keys import ConfigError, check_keys
 from gailfe.config.schema import Config, is_annotator
 from gailfe.config.targets import target_class, typed
 
@@ -26,11 +26,11 @@ def parse(cfg: DictConfig) -> Config:
     """
     try:
         config = OmegaConf.to_object(cfg)
-        expert = cfg.expert
+        expert, algo = cfg.expert, cfg.algo
     except OmegaConfBaseException as error:
         raise ConfigError(str(error)) from error
     assert isinstance(config, Config)
-    config.expert = typed("expert", expert)
+    config.expert, config.algo = typed("expert", expert), typed("algo", algo)
     unknown = list(_unknown_keys(config))
     if unknown:
         raise ConfigError(f"{', '.join(unknown)}: there is no such key; --cfg job shows those that there are")
@@ -45,14 +45,6 @@ def check(config: Config) -> None:
         ConfigError: naming the key, the value and what is valid.
     """
     check_keys(config)
-    for keys, valid, words in RANGES:
-        for key in keys.split():
-            value = _select(config, key)
-            if value is not None and not valid(value):
-                raise ConfigError(f"{key}={value} must be {words}")
-    _check_divides(config, "algo.num_envs", "algo.steps_per_iteration")
-    _check_order(config, "algo.failures.lambda_init", "algo.failures.lambda_max")
-    config.expert.check()
     _check_order(config, "demonstrations.num_trajectories", "demonstrations.max_attempts")
     _check_demonstrations(config)
     for need in _needs(asdict(config.annotator)):
@@ -107,43 +99,9 @@ def _unknown_keys(node: Any, prefix: str = "") -> Iterator[str]:
             yield from _unknown_keys(value, f"{prefix}{name}.")
 
 
-def _check_divides(config: Config, small: str, large: str) -> None:
-    envs, steps = _select(config, small), _select(config, large)
-    if envs is not None and steps % envs:
-        raise ConfigError(f"{small}={envs} must divide {large}={steps}")
-
-
 def _select(config: Config, key: str) -> Any:
     """The value at a dotted key; None where the chosen options don't have it."""
     value: Any = config
     for part in key.split("."):
         value = getattr(value, part, None)
     return value
-
-
-AT_LEAST_ONE = (lambda value: value >= 1), "at least 1"
-NOT_NEGATIVE = (lambda value: value >= 0), "at least 0"
-POSITIVE = (lambda value: value > 0), "greater than 0"
-PROBABILITY = (lambda value: 0 <= value <= 1), "between 0 and 1"
-SIZES = (lambda value: len(value) >= 1 and min(value) >= 1), "a list of layer sizes, each at least 1"
-
-# Keys of algo.*, what is valid, and the words for it; null is left to the schema.
-RANGES: list[tuple[str, Callable[[Any], bool], str]] = [
-    (
-        "algo.num_envs algo.steps_per_iteration algo.value.epochs algo.value.minibatch_size "
-        "algo.trpo.cg_iterations algo.trpo.max_backtracks algo.discriminator.updates "
-        "algo.discriminator.batch_size algo.failures.capacity algo.failures.window",
-        *AT_LEAST_ONE,
-    ),
-    (
-        "algo.lambda_h algo.trpo.cg_damping algo.discriminator.logit_entropy algo.discriminator.gradient_penalty "
-        "algo.failures.lambda_init algo.failures.lambda_learning_rate algo.failures.lambda_max",
-        *NOT_NEGATIVE,
-    ),
-    ("algo.value.learning_rate algo.discriminator.learning_rate algo.trpo.max_kl", *POSITIVE),
-    ("algo.gamma algo.gae_lambda", *PROBABILITY),
-    ("algo.trpo.backtrack_ratio", lambda value: 0 < value < 1, "between 0 and 1, both excluded"),
-    ("algo.failures.z_f", lambda value: value <= 0, "a log-probability (at most 0)"),
-    ("algo.policy.hidden_sizes algo.value.hidden_sizes algo.discriminator.hidden_sizes", *SIZES),
-    ("algo.name", FOLDER_NAME.check, FOLDER_NAME.words),
-]

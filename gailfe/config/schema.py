@@ -97,64 +97,6 @@ def is_annotator(value: Any) -> bool:
 
 
 @dataclass
-class TRPOConfig:
-    max_kl: float = 0.01
-    cg_iterations: int = 10
-    cg_damping: float = 0.1
-    max_backtracks: int = 10
-    backtrack_ratio: float = 0.7
-
-
-@dataclass
-class PolicyConfig:
-    hidden_sizes: list[int] = field(default_factory=lambda: [100, 100])
-    log_std_init: float = -0.5
-
-
-@dataclass
-class ValueConfig:
-    hidden_sizes: list[int] = field(default_factory=lambda: [100, 100])
-    learning_rate: float = 1e-3
-    epochs: int = 5
-    minibatch_size: int = 256
-
-
-@dataclass
-class DiscriminatorConfig:
-    hidden_sizes: list[int] = field(default_factory=lambda: [100, 100])
-    learning_rate: float = 3e-4
-    updates: int = 3  # gradient steps an iteration
-    batch_size: int = 1024  # pairs from each source a step
-    logit_entropy: float = 1e-3
-    gradient_penalty: float = 1.0
-
-
-@dataclass
-class FailuresConfig:
-    capacity: int = 1500  # N, trajectories
-    window: int | None = None  # of a failed trajectory only its last steps; null: all of it
-    z_f: float = MISSING  # Z_F, a log-probability
-    lambda_init: float = 1.0
-    lambda_learning_rate: float = 0.05
-    lambda_max: float = 10.0
-
-
-@dataclass
-class AlgoConfig:
-    name: str = MISSING
-    num_envs: int = 8
-    steps_per_iteration: int = 1024
-    gamma: float = 0.99
-    gae_lambda: float = 0.97
-    lambda_h: float = 0.0
-    policy: PolicyConfig = field(default_factory=PolicyConfig)
-    value: ValueConfig = field(default_factory=ValueConfig)
-    trpo: TRPOConfig = field(default_factory=TRPOConfig)
-    discriminator: DiscriminatorConfig = field(default_factory=DiscriminatorConfig)
-    failures: FailuresConfig | None = None  # null: GAIL
-
-
-@dataclass
 class EvaluationConfig:
     """Evaluation of the learned policy, with its mean action."""
 
@@ -194,7 +136,7 @@ class Config:
     expert: Any = MISSING  # the `Config` of the class that the group's file names, see targets.py
     demonstrations: DemonstrationsConfig = field(default_factory=DemonstrationsConfig)
     annotator: AnnotatorConfig = field(default_factory=AnnotatorConfig)
-    algo: AlgoConfig = field(default_factory=AlgoConfig)
+    algo: Any = MISSING  # the `Config` of the class that the group's file names, see targets.py
     evaluation: EvaluationConfig = field(default_factory=EvaluationConfig)
     tracking: TrackingConfig = field(default_factory=TrackingConfig)
     paths: PathsConfig = field(default_factory=PathsConfig)

@@ -3,15 +3,27 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable
+from dataclasses import dataclass
 
 import gymnasium
 import numpy as np
 import torch
 from torch import Tensor, nn
 
+from gailfe.config.keys import FINITE, SIZES, key
 from gailfe.nn.acting import Act
 from gailfe.nn.mlp import MLP
 from gailfe.nn.normalisation import CLIP, RunningMeanStd
+
+
+@dataclass
+class PolicyConfig:
+    """Keys of `algo.policy`."""
+
+    hidden_sizes: list[int] = key("sizes of the hidden layers (tanh)", SIZES)
+    log_std_init: float = key(
+        "log of the standard deviation at the start, in half-widths of the action space", FINITE
+    )
 
 
 class GaussianPolicy(nn.Module):

@@ -2,15 +2,26 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from typing import Any
 
 import torch
 from torch import Tensor, nn
 
-from gailfe.config.schema import ValueConfig
+from gailfe.config.keys import AT_LEAST_ONE, POSITIVE, SIZES, key
 from gailfe.nn.mlp import MLP, concatenated, flatten_parameters
 
 CPU = torch.device("cpu")
+
+
+@dataclass
+class ValueConfig:
+    """Keys of `algo.value`."""
+
+    hidden_sizes: list[int] = key("sizes of the hidden layers (tanh)", SIZES)
+    learning_rate: float = key("of Adam", POSITIVE)
+    epochs: int = key("passes over an iteration's steps", AT_LEAST_ONE)
+    minibatch_size: int = key("steps in a minibatch", AT_LEAST_ONE)
 
 
 class ValueFunction(nn.Module):
