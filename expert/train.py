@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import contextlib
 import csv
 import json
 import logging
@@ -21,8 +20,9 @@ from gailfe.algorithms.ppo import PPO
 from gailfe.config.checks import prepare
 from gailfe.config.schema import Config, ConfigError, EnvConfig
 from gailfe.envs.evaluation import FRESH_SEED, Evaluator
+from gailfe.envs.making import spaces_of
 from gailfe.envs.rollout import Collector
-from gailfe.envs.vector import VectorEnv, box, make_env
+from gailfe.envs.vector import VectorEnv
 from gailfe.nn.acting import CanAct
 from gailfe.nn.policy_file import ARCHITECTURE, WEIGHTS, load_policy, save_policy
 from gailfe.storage.checkpoint import load_checkpoint, save_checkpoint
@@ -53,8 +53,8 @@ def load_expert(config: Config, folder: Path) -> CanAct:
     """The policy of the expert whose folder `make_expert` returned."""
     if config.expert.name == "sb3":
         return load_sb3(config)  # from where it is: its folder holds what it achieves
-    with contextlib.closing(make_env(config.env)) as env:
-        return load_policy(folder, box(env.observation_space).shape[0], box(env.action_space))
+    spaces = spaces_of(config.env)
+    return load_policy(folder, spaces.observation_dim, spaces.action)
 
 
 def check_expert(config: Config) -> None:

@@ -5,7 +5,6 @@ Every message names the key, the value and what would be valid.
 
 from __future__ import annotations
 
-import contextlib
 import re
 from collections.abc import Callable, Iterator
 from dataclasses import asdict, fields, is_dataclass
@@ -41,7 +40,7 @@ def prepare(cfg: DictConfig) -> Config:
     config = parse(cfg)
     import torch  # here, so that --help and the checks of a sweep don't wait for it
 
-    from gailfe.envs.vector import box, episode_limit, make_env
+    from gailfe.envs.making import check_env
 
     torch.set_num_threads(1)
     index = int(config.device.partition(":")[2] or 0)
@@ -50,9 +49,7 @@ def prepare(cfg: DictConfig) -> Config:
             f"device={config.device}: torch {torch.__version__} sees {torch.cuda.device_count()} CUDA devices; "
             "valid is cpu" + "".join(f", cuda:{i}" for i in range(torch.cuda.device_count()))
         )
-    with contextlib.closing(make_env(config.env)) as env:
-        dim = box(env.observation_space).shape[0]
-    episode_limit(config.env)
+    dim = check_env(config.env).observation_dim
     for key in ("env.torso_angle", "env.forward_velocity"):
         index = _select(config, key)
         if index is not None and not 0 <= index < dim:
