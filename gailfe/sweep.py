@@ -2,58 +2,26 @@
 
 from __future__ import annotations
 
-import contextlib
 import json
 import logging
-import traceback
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import hydra
 from hydra._internal.core_plugins.basic_sweeper import BasicSweeper
-from hydra.core.hydra_config import HydraConfig
 from hydra.core.override_parser.overrides_parser import OverridesParser
 from hydra.errors import HydraException
 from hydra.experimental.callback import Callback
-from hydra.types import RunMode
 from omegaconf import DictConfig, read_write
 
 from gailfe.config.checks import parse
 from gailfe.config.folders import job_subfolder
-from gailfe.config.schema import ConfigError
-from gailfe.storage.files import write_json, write_text
+from gailfe.config.keys import ConfigError
+from gailfe.storage.files import write_json
 from gailfe.storage.names import FAILURE, JOBS
 from gailfe.study import check_study, sweep_arguments, trials_to_check, winner
 
 log = logging.getLogger(__name__)
-
-
-@contextlib.contextmanager
-def report_errors() -> Iterator[Path]:
-    """Give a job its output folder, and handle its exceptions.
-
-    A single job ends with its error, without a traceback if the configuration is wrong. A job of a sweep writes
-    failure.txt into its folder and does not raise, so that the other jobs run with every launcher; `SweepReport`
-    names it at the end. For a sweeper that chooses its jobs as it goes, as Optuna's does, the exception is raised
-    as well: that sweeper decides what a failed job means.
-    """
-    folder = Path(HydraConfig.get().runtime.output_dir)
-    if HydraConfig.get().mode is RunMode.RUN:
-        try:
-            yield folder
-        except ConfigError as error:
-            raise SystemExit(f"error: {error}") from error
-        return
-    note = folder / FAILURE
-    note.unlink(missing_ok=True)
-    try:
-        yield folder
-    except Exception as error:
-        log.exception("%s failed", folder)
-        write_text(note, f"{type(error).__name__}: {error}\n\n{traceback.format_exc()}")
-        if not _enumerates(HydraConfig.get()):
-            raise
 
 
 class SweepReport(Callback):
@@ -68,7 +36,7 @@ class SweepReport(Callback):
         Raises:
             SystemExit: naming the first job that can't run. (Hydra turns any other exception into a warning.)
         """
-        if not _enumerates(config.hydra):
+        if not enumerates(config.hydra):
             _start_study(config)
             return
         with read_write(config), read_write(config.hydra):
@@ -94,7 +62,7 @@ class SweepReport(Callback):
         Raises:
             SystemExit: if a job failed, or if its output is not in the sweep's folder.
         """
-        if not _enumerates(config.hydra):
+        if not enumerates(config.hydra):
             best = winner(config)
             if best is not None:
                 log.info("the best trial of the study: %s", best)
@@ -117,13 +85,11 @@ class SweepReport(Callback):
 
 
 def _told(error: BaseException) -> str:
-    """Describe an error: Hydra's own message lacks the cause, and an assertion of OmegaConf's has none."""
-    if isinstance(error, AssertionError):
-        return f"a key below one that is null in this job, as algo.failures is for algo=gail ({error})"
+    """Return an error's message, with the cause that Hydra's own message lacks."""
     return f"{error}: {error.__cause__}" if isinstance(error, HydraException) and error.__cause__ else str(error)
 
 
-def _enumerates(hydra_config: Any) -> bool:
+def enumerates(hydra_config: Any) -> bool:
     """Whether all jobs are known from the start, as with Hydra's own sweeper. Others choose them as they go."""
     return bool(hydra_config.sweeper._target_ == f"{BasicSweeper.__module__}.{BasicSweeper.__name__}")
 
