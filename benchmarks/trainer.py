@@ -17,17 +17,19 @@ import torch
 import wandb
 
 import gailfe.algorithms.imitation
+import gailfe.algorithms.learner
 import gailfe.training
 from benchmarks.recording import Episode, recording
 from expert.annotators import Reference, make_annotator
 from expert.collect import make_demonstrations
-from expert.demonstrations import Demonstrations, load_demonstrations
-from expert.train import make_expert
+from expert.demonstrations import load_demonstrations
+from expert.experts import make_expert
 from gailfe.algorithms.failures import FailureBuffer
 from gailfe.algorithms.imitation import Imitator
-from gailfe.config.checks import prepare
+from gailfe.commands import prepare
 from gailfe.config.schema import Config
 from gailfe.envs.rollout import Collector
+from gailfe.envs.trajectory import Demonstrations
 from gailfe.envs.vector import VectorEnv
 from gailfe.nn.policy_file import WEIGHTS
 from gailfe.nn.value import ValueFunction
@@ -50,6 +52,7 @@ PARTS_OF_A_RUN: list[Place] = [
     (gailfe.training.Evaluator, "__call__", "evaluation"),  # without its physics
     (MetricsFile, "log", "tracking"),
     (wandb.Run, "log", "tracking"),
+    (MetricsFile, "sync", "checkpoints"),
     (gailfe.training, "save_checkpoint", "checkpoints"),
 ]
 FAILURE_LENGTH = 1000  # pairs of a synthetic failure: an episode of these tasks that nothing ends early
@@ -73,12 +76,11 @@ def demonstrations(env: str, artifacts: Path) -> Demonstrations:
     return load_demonstrations(make_demonstrations(config, store, make_expert(config, store)))
 
 
-def make_learner(config: Config) -> Imitator:
-    """The learner of a run before its first iteration."""
+def make_learner(config: Config) -> Any:
+    """The learner of a run before its first iteration; an Imitator, with GAIL and GAILFE."""
     expert, failed = demonstrations(config.env.name, Path(config.paths.artifacts))
     annotator = make_annotator(config.annotator, Reference.of(expert))
-    env = VectorEnv(config.env, config.algo.num_envs, config.seed)
-    return Imitator(config.algo, env, expert, failed, annotator, config.seed)
+    return gailfe.algorithms.learner.make_learner(config, Demonstrations(expert, failed), annotator)
 
 
 def fill_failures(learner: Imitator, pairs: int) -> None:

@@ -10,26 +10,25 @@ from dataclasses import asdict, fields
 from pathlib import Path
 from typing import Any
 
-import hydra
 import numpy as np
 import torch
-from omegaconf import DictConfig
 
 from expert.annotators import Reference, make_annotator
 from expert.checkpoints import earlier_checkpoints
-from expert.demonstrations import EXPERT, FAILED, Demonstrations, save_demonstrations
-from expert.train import env_recipe, expert_recipe, load_expert, make_expert
-from gailfe.config.checks import prepare
-from gailfe.config.schema import CollectConfig, Config, ConfigError
+from expert.demonstrations import EXPERT, FAILED, save_demonstrations
+from expert.experts import env_recipe, expert_of, make_expert
+from gailfe.commands import command
+from gailfe.config.keys import ConfigError
+from gailfe.config.schema import CollectConfig, Config
+from gailfe.envs.episodes import Episodes, Transitions
 from gailfe.envs.evaluation import Evaluator
-from gailfe.envs.trajectory import Trajectory
+from gailfe.envs.trajectory import Demonstrations, Trajectory
 from gailfe.envs.vector import VectorEnv
 from gailfe.nn.acting import Act
 from gailfe.nn.policy_file import load_policy
 from gailfe.storage.files import write_json
 from gailfe.storage.progress import Progress
 from gailfe.storage.store import Store, artifact_key
-from gailfe.sweep import report_errors
 
 log = logging.getLogger(__name__)
 
@@ -55,7 +54,7 @@ def demonstrations_recipe(config: Config) -> dict[str, Any]:
     return {
         "version": 1,
         "env": env_recipe(config.env),
-        "expert": artifact_key(expert_recipe(config)),
+        "expert": artifact_key(expert_of(config).recipe()),
         "annotator": asdict(config.annotator),
         "demonstrations": {f.name: getattr(config.demonstrations, f.name) for f in fields(CollectConfig)},
     }
@@ -74,7 +73,7 @@ def collect(config: Config, expert_folder: Path) -> tuple[Demonstrations, dict[s
     """
     settings = config.demonstrations
     env = VectorEnv(config.env, 1, settings.seed)
-    policy = load_expert(config, expert_folder)
+    policy = expert_of(config).load(expert_folder)
     generator = None if settings.deterministic else torch.Generator().manual_seed(settings.seed)
     evaluation = Evaluator(config.env, config.expert.eval_episodes, settings.seed)(policy)
     annotator = make_annotator(config.annotator, Reference.of(evaluation.trajectories))
@@ -107,23 +106,18 @@ def collect(config: Config, expert_folder: Path) -> tuple[Demonstrations, dict[s
 
 def _episodes(env: VectorEnv, act: Act) -> Iterator[Trajectory]:
     """One after the other, without end, from a single environment that begins anew by itself."""
+    episodes = Episodes(1, env.id)
     latest = env.reset()
     while True:
-        observations, actions, rewards = [latest], [], []
+        steps: list[tuple[np.ndarray, ...]] = []
         ended = False
         while not ended:
-            actions.append(act(latest))
-            step = env.step(actions[-1])
-            observations.append(step.next_observations)
-            rewards.append(step.rewards)
+            actions = act(latest)
+            step = env.step(actions)
+            rows = (step.rewards, step.next_observations, step.terminated, step.truncated)
+            steps.append((latest, actions, *rows))
             latest, ended = step.observations, bool(step.terminated[0] or step.truncated[0])
-        yield Trajectory(
-            np.concatenate(observations),
-            np.concatenate(actions),
-            np.concatenate(rewards),
-            terminated=bool(step.terminated[0]),
-            truncated=bool(step.truncated[0]),
-        )
+        yield from (trajectory for _, trajectory in episodes.add(Transitions.stack(steps)))
 
 
 def _mean_return(trajectories: Sequence[Trajectory]) -> float | None:
@@ -153,18 +147,25 @@ def _collect_into(config: Config, expert_folder: Path, folder: Path) -> None:
     )
 
 
-@hydra.main(config_path="pkg://conf", config_name="config", version_base="1.3")
-def main(cfg: DictConfig) -> None:
-    with report_errors():
-        config = prepare(cfg)
-        if config.demonstrations.dataset is not None:
-            raise ConfigError(
-                f"demonstrations.dataset={config.demonstrations.dataset} leaves nothing to collect: "
-                "choose demonstrations=collect"
-            )
-        store = Store(Path(config.paths.artifacts))
-        folder = make_demonstrations(config, store, make_expert(config, store))
-        print(folder)
+USAGE = """\
+python -m expert.collect [key=value ...]
+
+Rolls the expert out, splits the failed trajectories off, and prints the folder of both.
+
+  python -m expert.collect env=hopper
+"""
+
+
+@command(USAGE)
+def main(config: Config) -> None:
+    if config.demonstrations.dataset is not None:
+        raise ConfigError(
+            f"demonstrations.dataset={config.demonstrations.dataset} leaves nothing to collect: "
+            "choose demonstrations=collect"
+        )
+    store = Store(Path(config.paths.artifacts))
+    folder = make_demonstrations(config, store, make_expert(config, store))
+    print(folder)
 
 
 if __name__ == "__main__":

@@ -16,10 +16,11 @@ from omegaconf import OmegaConf
 from expert.annotators import Reference, make_annotator
 from expert.collect import demonstrations_recipe, make_demonstrations
 from expert.demonstrations import load_demonstrations
+from expert.experts import expert_of, make_expert
 from expert.own_data import check_own_data, load_own_data, own_data_recipe, own_expert_record
 from expert.subsampling import choose_pairs
-from expert.train import check_expert, make_expert
 from gailfe.config.schema import Config
+from gailfe.envs.trajectory import Demonstrations
 from gailfe.storage.files import atomic, remove_partials, write_json
 from gailfe.storage.names import CONFIG, EVALUATION, EXPERT_RECORD
 from gailfe.storage.store import Store, artifact_key
@@ -46,7 +47,7 @@ def run(config: Config, folder: Path) -> None:
     make_annotator(config.annotator, reference=None)
     check_own_data(config)
     if config.demonstrations.dataset is None:
-        check_expert(config)
+        expert_of(config).check()
     folder.mkdir(parents=True, exist_ok=True)
     try:
         with FileLock(folder / ".lock", timeout=0):
@@ -75,5 +76,6 @@ def _run(config: Config, folder: Path) -> None:
     with atomic(folder / CONFIG) as partial:
         OmegaConf.save(OmegaConf.create(asdict(config)), partial)
     annotator = make_annotator(config.annotator, Reference.of(expert))
-    train(config, folder, choose_pairs(expert, config.demonstrations, config.seed), failed, annotator, recipe)
+    chosen = choose_pairs(expert, config.demonstrations, config.seed)
+    train(config, folder, Demonstrations(chosen, failed), annotator, recipe)
     log.info("%s: done", folder)

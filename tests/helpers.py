@@ -2,27 +2,36 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any
 
 import gymnasium
+import hydra
 import numpy as np
 import torch
 
-from gailfe.algorithms.imitation import Imitator
-from gailfe.config.schema import (
-    AlgoConfig,
-    DiscriminatorConfig,
-    EnvConfig,
-    FailuresConfig,
-    PolicyConfig,
-    ValueConfig,
-)
+from gailfe.algorithms.failures import FailuresConfig
+from gailfe.algorithms.imitation import ImitationConfig, Imitator
+from gailfe.config.checks import parse
+from gailfe.config.schema import Config, EnvConfig
+from gailfe.config.targets import typed
 from gailfe.envs.trajectory import Trajectory
 from gailfe.nn.policy import GaussianPolicy
 
 HOPPER = EnvConfig(name="hopper", id="Hopper-v5", num_iterations=1)
 PENDULUM = EnvConfig(name="pendulum", id="Pendulum-v1", num_iterations=1)
 HOPPER_DIMS = (11, 3)  # observation, action
+
+with hydra.initialize_config_module("conf", version_base="1.3"):
+    GAIL: ImitationConfig
+    GAILFE: ImitationConfig
+    GAIL, GAILFE = (typed("algo", hydra.compose("config", [f"algo={name}"]).algo) for name in ("gail", "gailfe"))
+
+
+def compose(*overrides: str) -> Config:
+    """The configuration of a command with these overrides, checked."""
+    with hydra.initialize_config_module("conf", version_base="1.3"):
+        return parse(hydra.compose("config", list(overrides)))
 
 
 def seeded(seed: int) -> torch.Generator:
@@ -69,16 +78,22 @@ def make_trajectory(
     )
 
 
-def make_algo(failures: FailuresConfig | None = None, **overrides: Any) -> AlgoConfig:
+def make_failures(**overrides: Any) -> FailuresConfig:
+    """The configuration of β_F and λ_F, as conf/ has it."""
+    assert GAILFE.failures is not None
+    return replace(GAILFE.failures, **overrides)
+
+
+def make_algo(failures: FailuresConfig | None = None, **overrides: Any) -> ImitationConfig:
     """GAIL, or GAILFE where `failures` is given, small enough to iterate in milliseconds."""
     small: dict[str, Any] = {
         "num_envs": 2,
         "steps_per_iteration": 128,
-        "policy": PolicyConfig(hidden_sizes=[8], log_std_init=0.0),
-        "value": ValueConfig(hidden_sizes=[8], epochs=2, minibatch_size=64),
-        "discriminator": DiscriminatorConfig(hidden_sizes=[8], updates=2, batch_size=32),
+        "policy": replace(GAIL.policy, hidden_sizes=[8], log_std_init=0.0),
+        "value": replace(GAIL.value, hidden_sizes=[8], epochs=2, minibatch_size=64),
+        "discriminator": replace(GAIL.discriminator, hidden_sizes=[8], updates=2, batch_size=32),
     }
-    return AlgoConfig(name="gailfe" if failures else "gail", failures=failures, **{**small, **overrides})
+    return replace(GAILFE if failures else GAIL, failures=failures, **{**small, **overrides})
 
 
 def everything(imitator: Imitator) -> dict[str, torch.Tensor]:

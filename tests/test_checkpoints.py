@@ -8,22 +8,21 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
-from helpers import PENDULUM, box, make_policy
+from helpers import PENDULUM, box, compose, make_policy
 
 from expert.checkpoints import checkpoint_folder, choose_expert, earlier_checkpoints
-from gailfe.config.schema import Config, PPOConfig
+from gailfe.config.schema import Config
 from gailfe.envs.evaluation import Evaluator
 from gailfe.envs.vector import VectorEnv
 from gailfe.nn.policy import GaussianPolicy
 from gailfe.nn.policy_file import load_policy, save_policy
 
 ENV = dataclasses.replace(PENDULUM, max_episode_steps=30)
-ARCHITECTURE = {"hidden_sizes": [5], "activation": "tanh"}
 
 
 def config(**settings: int) -> Config:
-    expert = PPOConfig(name="ppo", total_steps=1, gamma=0.9, gae_lambda=0.9, log_std_init=0.0, **settings)  # type: ignore[arg-type]
-    return Config(env=ENV, expert=expert)
+    composed = compose("env=pendulum", *(f"expert.{key}={value}" for key, value in settings.items()))
+    return dataclasses.replace(composed, env=ENV)
 
 
 def policy(seed: int) -> GaussianPolicy:
@@ -42,7 +41,7 @@ def test_the_finalist_that_is_reliably_best_in_more_episodes_is_the_expert(
     # What few episodes said, mean and standard deviation: 30 has the highest mean, and fell now and then.
     lucky = {10: (4000.0, 100.0), 20: (3000.0, 10.0), 30: (4500.0, 2000.0), 40: (2000.0, 0.0)}
     for iteration in lucky:
-        save_policy(checkpoint_folder(tmp_path, iteration), policy(iteration), ARCHITECTURE)
+        save_policy(checkpoint_folder(tmp_path, iteration), policy(iteration))
     curve = [
         {"iteration": i, "eval_return_mean": mean, "eval_return_std": std} for i, (mean, std) in lucky.items()
     ]

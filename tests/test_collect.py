@@ -7,14 +7,13 @@ import json
 import logging
 import shutil
 from pathlib import Path
-from typing import Any
 
 import gymnasium
 import numpy as np
 import pytest
 import torch
 from gymnasium.envs.classic_control import PendulumEnv
-from helpers import PENDULUM, box, make_policy, seeded
+from helpers import PENDULUM, box, compose, make_policy, seeded
 
 from expert.checkpoints import checkpoint_folder
 from expert.collect import (
@@ -24,9 +23,9 @@ from expert.collect import (
     demonstrations_recipe,
     make_demonstrations,
 )
-from expert.demonstrations import EXPERT, Demonstrations, load_demonstrations
-from gailfe.config.schema import AnnotatorConfig, CollectConfig, Config, PPOConfig
-from gailfe.envs.trajectory import Trajectory
+from expert.demonstrations import EXPERT, load_demonstrations
+from gailfe.config.schema import AnnotatorConfig, Config
+from gailfe.envs.trajectory import Demonstrations, Trajectory
 from gailfe.nn.policy import GaussianPolicy
 from gailfe.nn.policy_file import save_policy
 from gailfe.storage.names import MANIFEST
@@ -47,7 +46,7 @@ def expert_policy() -> GaussianPolicy:
 @pytest.fixture(scope="module")
 def expert(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("expert")
-    save_policy(folder, expert_policy(), {"hidden_sizes": [5], "activation": "tanh"})
+    save_policy(folder, expert_policy())
     return folder
 
 
@@ -64,8 +63,9 @@ def make_config(min_return: float = -np.inf, **settings: int | bool) -> Config:
     """Failed is what stays below `min_return`."""
     arguments = {"min_return": float(min_return)}
     annotator = AnnotatorConfig("below", "helpers.below", arguments)
-    demonstrations: Any = CollectConfig(name="collect", **{"num_trajectories": 8, **settings})  # type: ignore[arg-type]
-    return Config(env=ENV, expert=PPOConfig(name="ppo"), annotator=annotator, demonstrations=demonstrations)
+    config = compose("env=pendulum")
+    demonstrations = dataclasses.replace(config.demonstrations, **{"num_trajectories": 8, **settings})
+    return dataclasses.replace(config, env=ENV, annotator=annotator, demonstrations=demonstrations)
 
 
 @pytest.fixture(scope="module")
@@ -229,7 +229,7 @@ def test_earlier_selves_add_their_failures_and_none_of_their_successes(tmp_path:
     shutil.copytree(expert, folder)
     for iteration in (10, 20, 30):
         younger = make_policy(seed=iteration, action_dim=1, space=box([-2.0], [2.0]), spread=2.0)
-        save_policy(checkpoint_folder(folder, iteration), younger, {"hidden_sizes": [5], "activation": "tanh"})
+        save_policy(checkpoint_folder(folder, iteration), younger)
     plain = make_config(min_return=-100.0, num_trajectories=4)
     before, without = collect(plain, folder)
     settings = make_config(min_return=-100.0, num_trajectories=4, earlier_checkpoints=2, earlier_episodes=6)

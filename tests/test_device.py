@@ -5,30 +5,29 @@ from __future__ import annotations
 import hydra
 import pytest
 import torch
-from helpers import HOPPER, everything, make_algo, make_trajectory
+from helpers import HOPPER, everything, make_algo, make_failures, make_trajectory
 from torch import Tensor
 
-from gailfe.algorithms.imitation import Imitator
-from gailfe.config.checks import prepare
-from gailfe.config.schema import AlgoConfig, ConfigError, FailuresConfig
-from gailfe.envs.trajectory import Trajectory
-from gailfe.envs.vector import VectorEnv
+from gailfe.algorithms.imitation import ImitationConfig, Imitator
+from gailfe.commands import prepare
+from gailfe.config.keys import ConfigError
+from gailfe.envs.trajectory import Demonstrations, Trajectory
 
 EXPERT = [make_trajectory(40, terminated=False)]
 FAILED = [make_trajectory(25, seed=10)]
-CONFIGS = [make_algo(), make_algo(FailuresConfig(capacity=50, z_f=-0.2, lambda_learning_rate=0.1))]
+CONFIGS = [make_algo(), make_algo(make_failures(capacity=50, z_f=-0.2, lambda_learning_rate=0.1))]
 
 
 def fell(trajectory: Trajectory) -> bool:
     return trajectory.terminated
 
 
-def make(config: AlgoConfig, device: str) -> Imitator:
-    return Imitator(config, VectorEnv(HOPPER, config.num_envs, 0), EXPERT, FAILED, fell, 0, device)
+def make(config: ImitationConfig, device: str) -> Imitator:
+    return Imitator(config, HOPPER, Demonstrations(EXPERT, FAILED), fell, 0, device)
 
 
 @pytest.mark.parametrize("config", CONFIGS, ids=["gail", "gailfe"])
-def test_an_iteration_mixes_no_devices(config: AlgoConfig, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_an_iteration_mixes_no_devices(config: ImitationConfig, monkeypatch: pytest.MonkeyPatch) -> None:
     """On torch's meta device: it has no values and needs no accelerator, but refuses tensors of another one."""
     to_cpu = Tensor.cpu
     monkeypatch.setattr(Tensor, "cpu", lambda t: torch.zeros_like(t, device="cpu") if t.is_meta else to_cpu(t))
@@ -48,7 +47,7 @@ def test_an_iteration_mixes_no_devices(config: AlgoConfig, monkeypatch: pytest.M
 
 @pytest.mark.skipif(not torch.cuda.is_available(), reason="no CUDA device")
 @pytest.mark.parametrize("config", CONFIGS, ids=["gail", "gailfe"])
-def test_an_iteration_on_cuda_is_one_on_the_cpu_but_for_rounding(config: AlgoConfig) -> None:
+def test_an_iteration_on_cuda_is_one_on_the_cpu_but_for_rounding(config: ImitationConfig) -> None:
     here, there = make(config, "cpu"), make(config, "cuda")
     there.load_state_dict(here.state_dict())
     here.iterate()

@@ -8,11 +8,10 @@ from collections.abc import Iterator
 import numpy as np
 import pytest
 import torch
-from helpers import seeded
+from helpers import make_failures, seeded
 from torch import Tensor
 
 from gailfe.algorithms.failures import FailureBuffer, Multiplier
-from gailfe.config.schema import FailuresConfig
 
 
 def numbered(lengths: list[int]) -> Iterator[Tensor]:
@@ -110,7 +109,7 @@ def test_a_restored_buffer_continues_as_the_original_would(lengths: list[int]) -
 
 
 def multiplier(init: float = 1.0, rate: float = 0.1, most: float = 5.0, z_f: float = -0.5) -> Multiplier:
-    return Multiplier(FailuresConfig(z_f=z_f, lambda_init=init, lambda_learning_rate=rate, lambda_max=most))
+    return Multiplier(make_failures(z_f=z_f, lambda_init=init, lambda_learning_rate=rate, lambda_max=most))
 
 
 @pytest.mark.parametrize("log_d_failed", [-2.0, -0.5, -0.1, 0.0])

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 from itertools import pairwise
 from pathlib import Path
 from typing import Any
@@ -10,15 +11,28 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
-from helpers import HOPPER, PENDULUM, assert_same_tensors, box, everything, make_algo, make_policy, make_trajectory
+from helpers import (
+    GAIL,
+    HOPPER,
+    PENDULUM,
+    assert_same_tensors,
+    box,
+    everything,
+    make_algo,
+    make_failures,
+    make_policy,
+    make_trajectory,
+)
 from torch import Tensor
+from user_envs import own
 
 import gailfe.algorithms.imitation
 from gailfe.algorithms.advantages import generalized_advantages
-from gailfe.algorithms.imitation import Imitator, episode_metrics
-from gailfe.config.schema import AlgoConfig, DiscriminatorConfig, EnvConfig, FailuresConfig, PolicyConfig
+from gailfe.algorithms.imitation import ImitationConfig, Imitator
+from gailfe.algorithms.learner import episode_metrics
+from gailfe.config.schema import EnvConfig
 from gailfe.envs.rollout import Batch, Collector
-from gailfe.envs.trajectory import Trajectory
+from gailfe.envs.trajectory import Demonstrations, Trajectory
 from gailfe.envs.vector import Step, VectorEnv
 from gailfe.storage.checkpoint import load_checkpoint, save_checkpoint
 
@@ -26,12 +40,12 @@ EXPERT = [make_trajectory(40, seed=i, terminated=False) for i in range(2)]
 FAILED = [make_trajectory(25, seed=10 + i) for i in range(3)]
 
 
-def gail_config() -> AlgoConfig:
+def gail_config() -> ImitationConfig:
     return make_algo()
 
 
-def gailfe_config(capacity: int = 50) -> AlgoConfig:
-    return make_algo(FailuresConfig(capacity=capacity, z_f=-0.2, lambda_learning_rate=0.1))
+def gailfe_config(capacity: int = 50) -> ImitationConfig:
+    return make_algo(make_failures(capacity=capacity, z_f=-0.2, lambda_learning_rate=0.1))
 
 
 def fell(trajectory: Trajectory) -> bool:
@@ -43,20 +57,19 @@ def never(trajectory: Trajectory) -> bool:
 
 
 def make_imitator(
-    config: AlgoConfig,
+    config: ImitationConfig,
     seed: int = 0,
     failed: Sequence[Trajectory] = (),
     annotator: Callable[[Trajectory], bool] = fell,
     env: EnvConfig = HOPPER,
     expert: Sequence[Trajectory] = EXPERT,
 ) -> Imitator:
-    vector = VectorEnv(env, config.num_envs, seed)
-    return Imitator(config, vector, expert, failed, annotator, seed)
+    return Imitator(config, env, Demonstrations(expert, failed), annotator, seed)
 
 
 @pytest.mark.parametrize("config", [gail_config(), gailfe_config()], ids=["gail", "gailfe"])
 def test_the_environments_rewards_change_nothing_that_is_learned(
-    config: AlgoConfig, monkeypatch: pytest.MonkeyPatch
+    config: ImitationConfig, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     seen, told = make_imitator(config, failed=FAILED), make_imitator(config, failed=FAILED)
     with_rewards = [seen.iterate() for _ in range(4)]
@@ -76,7 +89,7 @@ def test_the_environments_rewards_change_nothing_that_is_learned(
 
 
 @pytest.mark.parametrize("config", [gail_config(), gailfe_config()], ids=["gail", "gailfe"])
-def test_the_same_seed_gives_the_same_numbers_and_another_seed_others(config: AlgoConfig) -> None:
+def test_the_same_seed_gives_the_same_numbers_and_another_seed_others(config: ImitationConfig) -> None:
     runs: list[tuple[list[dict[str, float]], dict[str, Tensor]]] = []
     for seed in (1, 1, 2):
         torch.manual_seed(len(runs))  # the global generator has no part in it
@@ -89,7 +102,7 @@ def test_the_same_seed_gives_the_same_numbers_and_another_seed_others(config: Al
 
 
 @pytest.mark.parametrize("config", [gail_config(), gailfe_config(capacity=15)], ids=["gail", "gailfe"])
-def test_a_restored_learner_continues_bit_for_bit(config: AlgoConfig, tmp_path: Path) -> None:
+def test_a_restored_learner_continues_bit_for_bit(config: ImitationConfig, tmp_path: Path) -> None:
     original, restored = make_imitator(config, 0, FAILED), make_imitator(config, 5)
     for _ in range(3):
         original.iterate()
@@ -104,7 +117,8 @@ def test_a_restored_learner_continues_bit_for_bit(config: AlgoConfig, tmp_path: 
 
 def test_a_learner_whose_environments_have_no_state_restores_its_weights_and_says_it_is_not_exact() -> None:
     expert = [make_trajectory(40, dims=(3, 1))]
-    original, restored = (make_imitator(gail_config(), s, env=PENDULUM, expert=expert) for s in (0, 1))
+    env = own("CountingPendulum-v0")
+    original, restored = (make_imitator(gail_config(), s, env=env, expert=expert) for s in (0, 1))
     original.iterate()
     assert restored.load_state_dict(original.state_dict()) is False
     assert_same_tensors(everything(restored), everything(original))
@@ -119,7 +133,7 @@ def test_without_failures_gailfe_is_gail_bit_for_bit_until_the_first_one_arrives
         shared = plain.iterate()
         metrics = ours.iterate()
         assert {key: metrics[key] for key in shared} == shared
-        assert metrics["lambda_f"] == FailuresConfig(z_f=-0.2).lambda_init
+        assert metrics["lambda_f"] == make_failures().lambda_init
         assert "log_d_failed" not in metrics
         weights, others = plain.discriminator.state_dict(), ours.discriminator.state_dict()
         assert_same_tensors(weights, others)
@@ -209,8 +223,10 @@ def test_the_agent_learns_to_act_like_the_expert(push: float) -> None:
     """End to end, on Pendulum: the expert always pushes to the same side, at 0.8 of the greatest torque."""
     config = make_algo(
         steps_per_iteration=400,
-        policy=PolicyConfig(hidden_sizes=[8], log_std_init=-0.5),
-        discriminator=DiscriminatorConfig(hidden_sizes=[16], learning_rate=3e-3, updates=10, batch_size=128),
+        policy=replace(GAIL.policy, hidden_sizes=[8], log_std_init=-0.5),
+        discriminator=replace(
+            GAIL.discriminator, hidden_sizes=[16], learning_rate=3e-3, updates=10, batch_size=128
+        ),
     )
     teacher = make_policy(action_dim=1, space=box([-2.0], [2.0]))
     last = teacher.mean[-1]

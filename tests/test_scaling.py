@@ -18,7 +18,7 @@ from benchmarks.processes import side_by_side
 from benchmarks.scaling import ScalingArguments, main, plan, up_to, values
 from benchmarks.scaling_report import report, write_report
 from benchmarks.trainer import configure, fill_failures, make_learner
-from expert.demonstrations import Demonstrations
+from gailfe.envs.trajectory import Demonstrations
 
 PLACE = {"commit": "abc1234", "processor": "A Processor", "versions": {"torch": "2"}, "cores": 2}
 ITERATION = {"environment_ms": 30.0, "acting_ms": 20.0, "learning_ms": 50.0, "steps_per_s": 10_000.0}

@@ -78,11 +78,12 @@ def test_study_goes_on_with_the_same_command_and_its_winner_is_an_expert_like_an
 def test_trials_that_diverge_side_by_side_end_the_study_with_the_cause(tmp_path: Path) -> None:
     code, output = study(tmp_path, "hydra.sweeper.n_trials=4", "expert.learning_rate=1e30", "expert.epochs=1")
     assert code == 1
-    assert "lower expert.learning_rate" in output
+    assert "iteration 1: NaN or infinite: " in output
+    assert "policy.mean.0.weight" in output
     assert [state for state, _ in trials(tmp_path)] == ["FAIL", "FAIL"]
     notes = list(tmp_path.glob(f"studies/pendulum/*/{FAILURE}"))
     assert len(notes) == 2
-    assert all("the expert diverged" in note.read_text() for note in notes)
+    assert all("NaN or infinite" in note.read_text() for note in notes)
 
 
 @pytest.fixture
@@ -105,7 +106,7 @@ def start(config: DictConfig, *overrides: str) -> None:
 @pytest.mark.parametrize(
     ("overrides", "said"),
     [
-        (["env=hopper,ant"], "env=hopper,ant: a study is of one environment"),
+        (["env=hopper,ant"], r"^error: env=hopper,ant: "),
         (["expert.gamma=interval(0.9,1.1)"], r"expert\.gamma=1\.1 must be between 0 and 1"),
         (["expert.gamma=0.9,1.2"], r"expert\.gamma=1\.2 must be between 0 and 1"),
         (["expert.epochs=range(0,3)"], r"expert\.epochs=0 must be at least 1"),
@@ -126,7 +127,7 @@ def test_what_some_trial_would_stumble_over_is_refused_before_the_first(
 def test_command_without_an_objective_is_refused(composed: DictConfig) -> None:
     with open_dict(composed):
         composed.hydra.job.name = "run"
-    with pytest.raises(SystemExit, match=r"only python -m expert\.train has one"):
+    with pytest.raises(SystemExit, match=r"hydra\.sweeper=.*expert\.train"):
         start(composed)
 
 

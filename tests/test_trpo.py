@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import replace
 
 import pytest
 import torch
-from helpers import make_policy, seeded
+from helpers import GAIL, make_policy, seeded
 from torch import Tensor
 from torch.distributions import Independent, Normal
 from torch.distributions import kl_divergence as exact_kl
@@ -15,8 +16,7 @@ from torch.nn.utils import parameters_to_vector
 
 import gailfe.algorithms.trpo
 from gailfe.algorithms.trpo import conjugate_gradient, fisher_vector_product, trpo_step
-from gailfe.config.schema import TRPOConfig
-from gailfe.nn.mlp import Trace
+from gailfe.nn.mlp import Activations
 from gailfe.nn.policy import GaussianPolicy
 
 
@@ -59,7 +59,7 @@ def test_fisher_vector_product_is_the_hessian_of_the_mean_kl_log_std_included(da
     size = len(matrix)
     assert torch.linalg.matrix_rank(matrix[-2:, -2:]) == 2  # the log-std curves the KL too
     with torch.no_grad():
-        multiply = fisher_vector_product(policy, policy.mean.trace(x), damping)
+        multiply = fisher_vector_product(policy, policy.mean.activations(x), damping)
         products = torch.stack([multiply(unit) for unit in torch.eye(size, dtype=torch.float64)])
     torch.testing.assert_close(products, matrix + damping * torch.eye(size, dtype=torch.float64))
 
@@ -88,7 +88,7 @@ def test_conjugate_gradient_leaves_its_right_hand_side_alone_and_maps_zero_to_ze
 @pytest.mark.parametrize("seed", range(6))
 def test_an_accepted_step_improves_the_surrogate_within_the_kl_bound(seed: int, max_kl: float) -> None:
     policy, x, samples, advantages = problem(seed)
-    config = TRPOConfig(max_kl=max_kl)
+    config = replace(GAIL.trpo, max_kl=max_kl)
     old, old_log_std = distribution(policy, x), policy.log_std.detach().clone()
     info = trpo_step(policy, x, samples, advantages, lambda_h=0.0, config=config)
 
@@ -110,7 +110,7 @@ def test_an_accepted_step_improves_the_surrogate_within_the_kl_bound(seed: int, 
 def test_the_full_step_is_the_natural_gradient_scaled_to_the_bound() -> None:
     policy, x, samples, advantages = problem(1)
     policy, x, samples, advantages = policy.double(), x.double(), samples.double(), advantages.double()
-    config = TRPOConfig(max_kl=1e-5, cg_damping=0.05, cg_iterations=200)
+    config = replace(GAIL.trpo, max_kl=1e-5, cg_damping=0.05, cg_iterations=200)
     parameters = [*policy.mean.parameters(), policy.log_std]
     old = distribution(policy, x).log_prob(samples)
     mean, log_std = policy(x)
@@ -131,7 +131,7 @@ def test_advantages_count_only_up_to_scale_and_shift() -> None:
     policies = []
     for scale, shift in ((1.0, 0.0), (1000.0, -3e3)):
         policy, x, samples, advantages = problem(3)
-        trpo_step(policy, x, samples, scale * advantages + shift, lambda_h=0.0, config=TRPOConfig())
+        trpo_step(policy, x, samples, scale * advantages + shift, lambda_h=0.0, config=GAIL.trpo)
         policies.append(parameters_to_vector(policy.parameters()))
     torch.testing.assert_close(policies[0], policies[1], rtol=1e-3, atol=1e-4)
 
@@ -141,14 +141,14 @@ def test_the_policy_moves_towards_actions_of_higher_advantage(direction: str) ->
     policy, x, samples, _ = problem(4)
     sign = 1.0 if direction == "up" else -1.0
     before = policy(x)[0].mean().item()
-    trpo_step(policy, x, samples, sign * samples.sum(-1), lambda_h=0.0, config=TRPOConfig())
+    trpo_step(policy, x, samples, sign * samples.sum(-1), lambda_h=0.0, config=GAIL.trpo)
     assert sign * (policy(x)[0].mean().item() - before) > 0.01
 
 
 def test_the_entropy_term_raises_the_entropy() -> None:
     policy, x, samples, _ = problem(5)
     before = distribution(policy, x).entropy().mean().item()
-    info = trpo_step(policy, x, samples, torch.zeros(len(x)), lambda_h=0.1, config=TRPOConfig())
+    info = trpo_step(policy, x, samples, torch.zeros(len(x)), lambda_h=0.1, config=GAIL.trpo)
     assert info["entropy"] > before + 0.05
 
 
@@ -167,7 +167,7 @@ def test_a_step_that_cannot_improve_leaves_the_weights_bit_identical(
     else:
         advantages[0] = float("nan")
     before = parameters_to_vector(policy.parameters()).detach().clone()
-    info = trpo_step(policy, x, samples, advantages, lambda_h=0.0, config=TRPOConfig(max_backtracks=6))
+    info = trpo_step(policy, x, samples, advantages, lambda_h=0.0, config=replace(GAIL.trpo, max_backtracks=6))
     assert torch.equal(parameters_to_vector(policy.parameters()), before)
     assert info["kl"] == 0.0
     assert info["surrogate_improvement"] == 0.0
@@ -175,13 +175,15 @@ def test_a_step_that_cannot_improve_leaves_the_weights_bit_identical(
 
 
 def test_a_step_that_overshoots_is_shortened_until_it_keeps_the_bound(monkeypatch: pytest.MonkeyPatch) -> None:
-    def underestimate(policy: GaussianPolicy, trace: Trace, damping: float) -> Callable[[Tensor], Tensor]:
-        multiply = fisher_vector_product(policy, trace, damping)
+    def underestimate(
+        policy: GaussianPolicy, activations: Activations, damping: float
+    ) -> Callable[[Tensor], Tensor]:
+        multiply = fisher_vector_product(policy, activations, damping)
         return lambda v: 0.01 * multiply(v)  # the full step comes out ten times too long
 
     monkeypatch.setattr(gailfe.algorithms.trpo, "fisher_vector_product", underestimate)
     policy, x, samples, advantages = problem(8)
-    config = TRPOConfig(max_kl=0.01, backtrack_ratio=0.5)
+    config = replace(GAIL.trpo, max_kl=0.01, backtrack_ratio=0.5)
     info = trpo_step(policy, x, samples, advantages, lambda_h=0.0, config=config)
     assert 3 <= info["backtracks"] < config.max_backtracks
     assert 0.0 < info["kl"] <= 0.01

@@ -3,17 +3,17 @@
 from __future__ import annotations
 
 import copy
+from dataclasses import replace
 
 import pytest
 import torch
-from helpers import seeded
+from helpers import GAIL, seeded
 
-from gailfe.config.schema import ValueConfig
 from gailfe.nn.value import ValueFunction
 
 
 def value_function(seed: int = 0, **config: object) -> ValueFunction:
-    return ValueFunction(3, ValueConfig(hidden_sizes=[32], **config), seeded(seed))  # type: ignore[arg-type]
+    return ValueFunction(3, replace(GAIL.value, hidden_sizes=[32], **config), seeded(seed))  # type: ignore[arg-type]
 
 
 def returns_of(x: torch.Tensor) -> torch.Tensor:

@@ -2,27 +2,27 @@
 
 from __future__ import annotations
 
+import dataclasses
 import os
 import subprocess
 import sys
 from pathlib import Path
-from typing import Any
 
 import gymnasium
 import numpy as np
 import pytest
 from gymnasium.envs.mujoco import MujocoEnv
-from helpers import HOPPER, make_policy, make_trajectory, seeded, unit_box
+from helpers import HOPPER, compose, make_policy, make_trajectory, seeded, unit_box
 
 from expert import rendering
-from expert.demonstrations import Demonstrations
 from expert.rendering import CannotRender, choose_gl, follow, make_render_env
 from expert.video import CAPTION, GAP, captioned, side_by_side, write_video
 from expert.watch import pace, replay, representative, rewind, watch
-from gailfe.config.schema import AnnotatorConfig, CollectConfig, Config, EnvConfig
+from gailfe.config.schema import Config, EnvConfig
+from gailfe.envs.making import make_env
 from gailfe.envs.rollout import Collector
-from gailfe.envs.trajectory import Trajectory
-from gailfe.envs.vector import VectorEnv, env_seeds, make_env
+from gailfe.envs.trajectory import Demonstrations, Trajectory
+from gailfe.envs.vector import VectorEnv, env_seeds
 
 SEED = 3
 DRAWN = EnvConfig(name="drawn", id="Drawn-v0", num_iterations=1)
@@ -155,12 +155,9 @@ def test_caption_stands_above_the_frame():
 
 
 def config(**env: object) -> Config:
-    demonstrations: Any = CollectConfig(seed=SEED, max_attempts=40)
-    return Config(
-        env=EnvConfig(**{**vars(DRAWN), **env}),
-        annotator=AnnotatorConfig(name="terminated"),
-        demonstrations=demonstrations,
-    )
+    chosen = [f"demonstrations.seed={SEED}", "demonstrations.max_attempts=40"]
+    composed = compose("annotator=terminated", *chosen)
+    return dataclasses.replace(composed, env=EnvConfig(**{**vars(DRAWN), **env}))
 
 
 def sizes(path: Path) -> tuple[tuple[int, int], int]:

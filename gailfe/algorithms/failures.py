@@ -2,13 +2,37 @@
 
 from __future__ import annotations
 
+import math
 from collections import deque
+from dataclasses import dataclass
 from typing import Any
 
 import torch
 from torch import Tensor
 
-from gailfe.config.schema import FailuresConfig
+from gailfe.config.keys import AT_LEAST_ONE, NOT_NEGATIVE, ConfigError, Valid, key
+
+LOG_PROBABILITY = Valid(lambda value: -math.inf < value <= 0, "a log-probability (at most 0)")
+
+
+@dataclass
+class FailuresConfig:
+    """Keys of `algo.failures`."""
+
+    capacity: int = key("N, trajectories that β_F holds", AT_LEAST_ONE)
+    window: int | None = key("steps before the end that count as failed; null: the whole trajectory", AT_LEAST_ONE)
+    z_f: float = key("Z_F of the constraint E_βF[log D] > Z_F", LOG_PROBABILITY)
+    lambda_init: float = key("λ_F at the start", NOT_NEGATIVE)
+    lambda_learning_rate: float = key("η, the step size of λ_F; 0 holds λ_F at lambda_init", NOT_NEGATIVE)
+    lambda_max: float = key("λ_F's upper bound", NOT_NEGATIVE)
+
+    def check(self) -> None:
+        """Raises ConfigError where λ_F would begin above its upper bound."""
+        if self.lambda_init > self.lambda_max:
+            raise ConfigError(
+                f"algo.failures.lambda_init={self.lambda_init} must be at most "
+                f"algo.failures.lambda_max={self.lambda_max}"
+            )
 
 
 class FailureBuffer:

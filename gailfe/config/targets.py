@@ -1,23 +1,34 @@
 """Groups whose options are classes: `_target_` names one, by import path, and the class names its keys.
 
-An algorithm or an expert is a class with a dataclass `Config` (see keys.py), so that one of a user's own is found
-like those that come with the package: `_target_: my_package.MyLearner`.
+An algorithm or an expert is a class with a dataclass `Config`, a `Target` whose fields are keys (see keys.py), so
+that one of a user's own is found like those that come with the package: `_target_: my_package.MyLearner`.
 """
 
 from __future__ import annotations
 
-from dataclasses import is_dataclass
+from dataclasses import dataclass
 from typing import Any
 
 from hydra.utils import get_class
 from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
-from gailfe.config.keys import ConfigError, check_keys
+from gailfe.config.keys import FOLDER_NAME, ConfigError, check_keys, key
+
+
+@dataclass
+class Target:
+    """The keys that every option of such a group has."""
+
+    _target_: str = key("import path of the class")
+    name: str = key("of the option, in the names of folders, in tables and figures", FOLDER_NAME)
+
+    def check(self) -> None:
+        """Refuse combinations of keys that make no sense; raises ConfigError, which names them in full."""
 
 
 def target_class(group: str, target: Any) -> type[Any]:
-    """The class at an import path, with its dataclass `Config`.
+    """The class at an import path, whose `Config` is a `Target`.
 
     Args:
         group: of conf/, for messages.
@@ -29,9 +40,11 @@ def target_class(group: str, target: Any) -> type[Any]:
         found = get_class(target)
     except Exception as error:  # importing runs code of a user's own
         raise ConfigError(f"{group}._target_={target} can't be imported: {error}") from error
-    if not is_dataclass(getattr(found, "Config", None)):
+    config = getattr(found, "Config", None)
+    if not (isinstance(config, type) and issubclass(config, Target)):
         raise ConfigError(
-            f"{group}._target_={target} must be a class with a dataclass `Config`, which names its keys"
+            f"{group}._target_={target} must be a class with a dataclass `Config`, which derives from "
+            f"{__name__}.Target and names its keys"
         )
     return found
 
@@ -48,8 +61,9 @@ def typed(group: str, node: DictConfig) -> Any:
     try:
         config = OmegaConf.to_object(OmegaConf.merge(OmegaConf.structured(schema), values))
     except OmegaConfBaseException as error:
-        raise ConfigError(
-            f"{group}.{error.full_key}: {error}" if error.full_key else f"{group}: {error}"
-        ) from error
+        what = str(error).splitlines()[0]  # the rest are OmegaConf's types
+        raise ConfigError(f"{group}.{error.full_key}: {what}" if error.full_key else f"{group}: {what}") from error
+    assert isinstance(config, Target)
     check_keys(config, f"{group}.")
+    config.check()
     return config

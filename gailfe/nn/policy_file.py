@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
-from typing import Any
 
 import torch
 from gymnasium.spaces import Box
@@ -16,13 +15,9 @@ from gailfe.storage.files import atomic, write_json
 WEIGHTS, ARCHITECTURE = "policy.safetensors", "policy.json"
 
 
-def save_policy(folder: Path, policy: GaussianPolicy, architecture: dict[str, Any]) -> None:
-    """Write `policy` to `folder`.
-
-    Args:
-        architecture: hidden_sizes and activation, as `GaussianPolicy` takes them.
-    """
-    write_json(folder / ARCHITECTURE, architecture)
+def save_policy(folder: Path, policy: GaussianPolicy) -> None:
+    """Write `policy` to `folder`."""
+    write_json(folder / ARCHITECTURE, policy.architecture)
     with atomic(folder / WEIGHTS) as partial:
         save_file({name: tensor.contiguous() for name, tensor in policy.state_dict().items()}, partial)
 

@@ -2,15 +2,26 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from typing import Any
 
 import torch
 from torch import Tensor, nn
 
-from gailfe.config.schema import ValueConfig
+from gailfe.config.keys import AT_LEAST_ONE, POSITIVE, SIZES, key
 from gailfe.nn.mlp import MLP, concatenated, flatten_parameters
 
 CPU = torch.device("cpu")
+
+
+@dataclass
+class ValueConfig:
+    """Keys of `algo.value`."""
+
+    hidden_sizes: list[int] = key("sizes of the hidden layers (tanh)", SIZES)
+    learning_rate: float = key("of Adam", POSITIVE)
+    epochs: int = key("passes over an iteration's steps", AT_LEAST_ONE)
+    minibatch_size: int = key("steps in a minibatch", AT_LEAST_ONE)
 
 
 class ValueFunction(nn.Module):
@@ -53,9 +64,9 @@ class ValueFunction(nn.Module):
             order = torch.randperm(len(x), generator=self.generator).to(x.device)
             minibatches = (t[order].split(self.config.minibatch_size) for t in (x, targets.unsqueeze(-1)))
             for inputs, outputs in zip(*minibatches, strict=True):
-                trace = self.net.trace(inputs)
-                error = trace[-1] - outputs
-                self.weights.grad = concatenated(self.net.vjp(trace, 2 / len(inputs) * error))
+                activations = self.net.activations(inputs)
+                error = activations[-1] - outputs
+                self.weights.grad = concatenated(self.net.vjp(activations, 2 / len(inputs) * error))
                 self.optimizer.step()
                 if epoch == 0:
                     before += error.square().sum().item() / len(x)

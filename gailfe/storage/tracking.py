@@ -4,14 +4,19 @@ from __future__ import annotations
 
 import csv
 import io
+import os
+from collections.abc import Sequence
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
-from gailfe.config.schema import Config, ConfigError
+from gailfe.config.keys import ConfigError
+from gailfe.config.schema import Config
 from gailfe.storage.files import atomic
 
-COLUMNS = [
+Row = dict[str, float]  # one iteration's metrics, by column; a quantity that does not exist has no key
+
+FIRST_COLUMNS = [
     "iteration",
     "env_steps",
     "wall_time_s",
@@ -22,22 +27,13 @@ COLUMNS = [
     "eval_return_mean",
     "eval_return_std",
     "eval_episode_length_mean",
-    "d_policy",
-    "d_expert",
-    "d_failed",
-    "log_d_failed",
-    "lambda_f",
-    "failure_buffer_trajectories",
-    "failed_episodes",
-    "kl",
-    "entropy",
-    "surrogate_improvement",
-    "backtracks",
-    "value_loss",
-    "discriminator_loss",
-    "reward_mean",
-    "steps_per_s",
 ]
+LAST_COLUMNS = ["steps_per_s"]
+
+
+def columns(added: Sequence[str]) -> list[str]:
+    """Return the columns of a training's metrics: those of every training, and those that its algorithm adds."""
+    return [*FIRST_COLUMNS, *added, *LAST_COLUMNS]
 
 
 class MetricsFile:
@@ -45,41 +41,61 @@ class MetricsFile:
 
     Args:
         path: of the file. Rows that are there already stay, up to iteration `keep`.
-        keep: the iteration of the checkpoint that the run goes on from, or 0. Later rows are made again.
+        columns: of the file, in order.
+        keep: the iteration of the checkpoint that the training goes on from, or 0. Later rows are made again.
+
+    Raises:
+        ValueError: if the file lacks rows that the checkpoint goes on from.
     """
 
-    def __init__(self, path: Path, keep: int) -> None:
-        kept = _complete_rows(path, keep)
+    def __init__(self, path: Path, columns: Sequence[str], keep: int) -> None:
+        kept = [row for row in _complete_rows(path) if int(row["iteration"]) <= keep]
+        if len(kept) < keep:
+            raise ValueError(
+                f"{path} has {len(kept)} of the {keep} rows that its checkpoint goes on from: move the folder "
+                "away to begin anew"
+            )
         with atomic(path) as partial, partial.open("w", newline="") as file:
-            writer = csv.DictWriter(file, COLUMNS)
+            writer = csv.DictWriter(file, columns)
             writer.writeheader()
             writer.writerows(kept)
         self._file = path.open("a", newline="")
-        self._writer = csv.DictWriter(self._file, COLUMNS)
+        self._writer = csv.DictWriter(self._file, columns)
 
-    def log(self, row: dict[str, float]) -> None:
-        """Append a row; other processes can read it at once. Raises ValueError for a key outside COLUMNS."""
+    def log(self, row: Row) -> None:
+        """Append a row; other processes can read it at once. Raises ValueError for a key that is no column."""
         self._writer.writerow(row)
         self._file.flush()
+
+    def sync(self) -> None:
+        """Wait until all rows are on the disk itself, where a power cut can't take them."""
+        os.fsync(self._file.fileno())
 
     def close(self) -> None:
         self._file.close()
 
 
-def _complete_rows(path: Path, last: int) -> list[dict[str, str]]:
-    """Read the rows up to iteration `last`, without a half-written line at the end."""
+def read_rows(path: Path) -> list[Row]:
+    """Read the rows of a `MetricsFile` as they were logged."""
+    return [
+        {key: int(cell) if cell.lstrip("-").isdigit() else float(cell) for key, cell in row.items() if cell}
+        for row in _complete_rows(path)
+    ]
+
+
+def _complete_rows(path: Path) -> list[dict[str, str]]:
+    """Read all rows, without a half-written line at the end."""
     if not path.exists():
         return []
     text = path.read_text()
-    whole = text[: text.rfind("\n") + 1]
-    return [row for row in csv.DictReader(io.StringIO(whole)) if int(row["iteration"]) <= last]
+    return list(csv.DictReader(io.StringIO(text[: text.rfind("\n") + 1])))
 
 
 def check_tracking(config: Config) -> None:
-    """Refuse a tracking that would fail later, or would wait for an answer in the terminal.
+    """Refuse what would fail, or wait for an answer, only after hours of work.
 
     Raises:
-        ConfigError: if online tracking has no API key.
+        ConfigError: for online tracking without an API key.
     """
     if config.tracking.wandb and config.tracking.mode == "online":
         import wandb
@@ -93,10 +109,9 @@ def check_tracking(config: Config) -> None:
 
 
 def start_wandb(config: Config, folder: Path, run_id: str) -> Any:
-    """Start a W&B run whose files are in `folder`; None if W&B is switched off.
+    """A W&B run in `folder`, grouped by environment and algorithm, plotted against env_steps; None without.
 
-    Runs are grouped by environment and algorithm, and plotted against env_steps. An interrupted run goes on when
-    it is started with the same `run_id`.
+    The same `run_id` goes on where an interrupted run stopped.
     """
     if not config.tracking.wandb:
         return None
