@@ -80,12 +80,12 @@ def test_each_env_is_a_panel_with_its_seeds_means_and_expert(tmp_path):
     assert [2000.0, 2000.0] in [y for _, y in hopper]
 
 
-def test_legend_counts_the_seeds_and_the_note_names_the_spread_and_the_gaps(tmp_path):
+def test_legend_counts_the_seeds_and_the_note_names_the_interval_and_the_gaps(tmp_path):
     curves = load_curves(make_sweep(tmp_path))
     figure = draw_panels(curves, "eval_return_mean", "Study", ["hopper/gail/seed=2: 1 of 4 iterations"])
     legend = [text.get_text() for text in figure.axes[0].get_legend().get_texts()]
     assert legend == ["GAIL (2 seeds)", "GAILFE (2 seeds)", "Expert (2,000)"]
-    assert "standard deviation over seeds" in figure.get_supxlabel()
+    assert "95% bootstrap interval" in figure.get_supxlabel()
     assert "hopper/gail/seed=2: 1 of 4 iterations" in figure.get_supxlabel()
     assert "1,024 environment steps" in figure.axes[0].get_xlabel()
     assert figure.get_suptitle() == "Study"
