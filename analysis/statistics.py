@@ -29,14 +29,11 @@ BAND_RESAMPLES = 1_000  # for a figure's bands, which have an interval in every 
 SEED = 0  # of every bootstrap: the same curves give the same intervals
 
 
-def bootstrap(
-    samples: Sequence[Array], statistic: Statistic, paired: bool = False, resamples: int = RESAMPLES
-) -> tuple[Array, Array]:
+def bootstrap(samples: Sequence[Array], statistic: Statistic, resamples: int = RESAMPLES) -> tuple[Array, Array]:
     """The percentile bootstrap interval of `statistic(*samples, axis=-1)`, ends `low` and `high`.
 
     Args:
-        samples: arrays `(..., n)` that are resampled along their last axis: independently of each other, or, where
-            `paired`, with the same draw for all of them.
+        samples: arrays `(..., n)`, resampled along their last axis independently of each other.
     """
     interval = stats.bootstrap(
         samples,
@@ -44,7 +41,6 @@ def bootstrap(
         n_resamples=resamples,
         batch=100,  # bounds the memory that curves of a thousand iterations need
         vectorized=True,
-        paired=paired,
         axis=-1,
         confidence_level=LEVEL,
         method="percentile",
@@ -54,13 +50,13 @@ def bootstrap(
 
 
 def interval_over_seeds(strata: Sequence[Array], statistic: Statistic) -> Interval | None:
-    """The stratified bootstrap interval of one statistic of all values together; None below 2 seeds.
+    """The stratified bootstrap interval of one statistic of all values together; None below 2 seeds or for NaN.
 
     Args:
         strata: the seeds' values `(seeds,)`, an array for each task; resampled within each of them.
         statistic: `np.mean`, `np.median`, `interquartile_mean`, or another of `(values, axis)`.
     """
-    if min(len(values) for values in strata) < 2:
+    if min(len(values) for values in strata) < 2 or np.isnan(np.concatenate(strata)).any():
         return None
     low, high = bootstrap(strata, lambda *drawn, axis: statistic(np.concatenate(drawn, axis=axis), axis=axis))
     return float(low), float(high)
@@ -82,11 +78,15 @@ def probability_of_improvement(baseline: Array, algo: Array, axis: int = -1) -> 
     return ((difference > 0) + 0.5 * (difference == 0)).mean(axis=(-2, -1))
 
 
-def improvement_interval(baseline: Array, algo: Array, paired: bool) -> Interval | None:
-    """The bootstrap interval of `probability_of_improvement`; None where a side has fewer than 2 seeds."""
+def improvement_interval(baseline: Array, algo: Array) -> Interval | None:
+    """The bootstrap interval of `probability_of_improvement`; None where a side has fewer than 2 seeds.
+
+    Both sides are resampled independently, as in Agarwal et al., also where they have the same seeds: drawing a
+    seed's two runs together would count them against each other more often than the probability itself does.
+    """
     if min(len(baseline), len(algo)) < 2:
         return None
-    low, high = bootstrap([baseline, algo], probability_of_improvement, paired=paired)
+    low, high = bootstrap([baseline, algo], probability_of_improvement)
     return float(low), float(high)
 
 
