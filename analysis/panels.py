@@ -153,16 +153,16 @@ def legend_entries(rows: pd.DataFrame, panels: list[Panel], axes: list[Axes]) ->
         for artist, name in zip(*axis.get_legend_handles_labels(), strict=True):
             # Experts differ from task to task: a legend for all of them can name no number.
             artists.setdefault("Expert" if name.startswith("Expert") and len(axes) > 1 else name, artist)
-    entries = {}
+    algorithms, others = {}, {}
     for name, artist in artists.items():
         runs = [(panel.env, panel.lines[name]) for panel in panels if name in panel.lines]
         seeds = [rows[(rows["env"] == env) & (rows["algo"] == algo)]["seed"].nunique() for env, algo in runs]
         if seeds:
             count = str(max(seeds)) if min(seeds) == max(seeds) else f"{min(seeds)}–{max(seeds)}"
-            entries[f"{name} ({count} seed{'' if count == '1' else 's'})"] = artist
+            algorithms[f"{name} ({count} seed{'' if count == '1' else 's'})"] = artist
         else:
-            entries[name] = artist
-    return dict(sorted(entries.items(), key=lambda entry: entry[0].startswith("Expert")))
+            others[name] = artist
+    return algorithms | others
 
 
 def add_legend(figure: Figure, axis: Axes, entries: dict[str, Any], columns: int) -> None:

@@ -31,6 +31,8 @@ QUICK = "quick_demonstration"
 Z_F = "z_f"
 EXPERT_RETURN = "expert_return"
 
+RULES_WITHOUT_Z_F = ("fixed", "relative")  # algo.failures.rule: Z_F is in the config but has no effect
+
 # These have a column, a folder level or a key of their own: they are no part of an algorithm's label.
 IDENTITY_KEYS = frozenset({"env", "algo", "seed", "experiment"})
 
@@ -98,7 +100,8 @@ def read_run(folder: Path) -> Run | None:
         found = {key: OmegaConf.select(config, key) for key in ("env.name", "algo.name", "seed")}
         budget = OmegaConf.select(config, "env.num_iterations")
         experiment = OmegaConf.select(config, "experiment")
-        z_f = OmegaConf.select(config, "algo.failures.z_f")
+        rule = OmegaConf.select(config, "algo.failures.rule")
+        z_f = None if rule in RULES_WITHOUT_Z_F else OmegaConf.select(config, "algo.failures.z_f")
     except OmegaConfBaseException as error:
         log.warning("skipped %s: not a resolved config (%s)", path, str(error).splitlines()[0])
         return None
