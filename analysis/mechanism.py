@@ -83,7 +83,7 @@ def draw_mechanism(curves: "pd.DataFrame") -> "Figure":
     from analysis.aggregate import seed_lines
     from analysis.curves import measurements
     from analysis.layout import lay_out
-    from analysis.panels import PAPER_WIDTH, STYLE, add_common_legend, draw_algorithm, legend_entries
+    from analysis.panels import EXACT, PAPER_WIDTH, STYLE, add_common_legend, draw_algorithm, legend_entries
     from analysis.runs import Z_F, RunsError
 
     rows = measurements(curves)
@@ -118,7 +118,7 @@ def draw_mechanism(curves: "pd.DataFrame") -> "Figure":
                 axis.set_ylabel(ROWS[metric] if column == 0 else "")
                 axis.set_xlabel("Iteration" if row == len(metrics) - 1 else "")
                 axis.set_xlim(0, rows.loc[rows["env"] == panel.env, "iteration"].max())
-                axis.xaxis.set_major_formatter("{x:,.0f}")
+                axis.xaxis.set_major_formatter(EXACT)
                 axis.tick_params(labelleft=column == 0, labelbottom=row == len(metrics) - 1)
         figure.align_ylabels()
         below = figure.add_subplot(grid[len(metrics), :])

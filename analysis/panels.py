@@ -9,13 +9,15 @@ import matplotlib
 import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
+from matplotlib.ticker import MaxNLocator
 from matplotlib.transforms import ScaledTranslation
 
 from analysis.aggregate import RETURNS, expert_returns, seed_lines
-from analysis.curves import measurements, write_atomically
+from analysis.curves import measurements
 from analysis.layout import Layout, Panel, lay_out
 from analysis.runs import QUICK
 from analysis.statistics import mean_with_interval
+from gailfe.storage.files import atomic
 
 # Okabe and Ito's colours, told apart with any colour vision; the dashes tell them apart without colour.
 COLOURS = ["#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9"]
@@ -26,6 +28,7 @@ Y_LABELS = {
     "eval_return_mean": "Return of the mean action\n(environment reward per episode)",
     "return_mean": "Training return\n(environment reward per episode)",
 }
+EXACT = "{x:,.10g}"  # a tick's label: thousands separated, nothing rounded away
 PAPER_WIDTH = 7.0  # inches: the text width of a two-column page
 STYLE: dict[Any, Any] = {
     "font.size": 8,
@@ -117,9 +120,10 @@ def draw_panel(axis: Axes, curves: pd.DataFrame, panel: Panel, names: list[str],
     rows = measurements(curves)
     rows = rows[(rows["env"] == panel.env) & rows["algo"].isin(panel.lines.values()) & (rows["metric"] == metric)]
     axis.set_xlim(0, rows["iteration"].max())
-    axis.xaxis.set_major_formatter("{x:,.0f}")
+    axis.xaxis.set_major_locator(MaxNLocator("auto", steps=[1, 2, 2.5, 5, 10], integer=True))
+    axis.xaxis.set_major_formatter(EXACT)
     if metric in RETURNS:
-        axis.yaxis.set_major_formatter("{x:,.0f}")
+        axis.yaxis.set_major_formatter(EXACT)
 
 
 def draw_algorithm(axis: Axes, lines: pd.DataFrame, name: str, index: int, single_seeds: bool) -> None:
@@ -232,10 +236,6 @@ def save_figure(figure: Figure, folder: Path, stem: str, formats: list[str]) -> 
     undated: dict[str, dict[str, None]] = {"pdf": {"CreationDate": None}, "svg": {"Date": None}}
     paths = [folder / f"{stem}.{name}" for name in formats]
     for path, name in zip(paths, formats, strict=True):
-
-        def write(target: Path, name: str = name) -> None:
-            figure.savefig(target, format=name, dpi=300, metadata=undated.get(name))
-
-        with matplotlib.rc_context(STYLE):
-            write_atomically(path, write)
+        with matplotlib.rc_context(STYLE), atomic(path) as partial:
+            figure.savefig(partial, format=name, dpi=300, metadata=undated.get(name))
     return paths

@@ -19,6 +19,8 @@ from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 from yaml import YAMLError
 
+from gailfe.storage.names import CONFIG, EXPERT_RECORD, METRICS
+
 log = logging.getLogger(__name__)
 
 COLUMNS = ["env", "algo", "seed", "iteration", "env_steps", "metric", "value"]
@@ -58,7 +60,7 @@ def find_run_folders(root: Path) -> list[Path]:
     """All run folders at or below `root`, sorted; hidden folders and those inside a run are not searched."""
     found = []
     for folder, subfolders, files in os.walk(root):
-        if "config.yaml" in files and "metrics.csv" in files:
+        if CONFIG in files and METRICS in files:
             found.append(Path(folder))
             subfolders.clear()
         subfolders[:] = [name for name in subfolders if not name.startswith(".")]
@@ -88,7 +90,7 @@ def overrides_in_name(folder_name: str) -> list[str]:
 
 def read_run(folder: Path) -> Run | None:
     """The run in `folder`, or None, with a warning, where `config.yaml` is not that of an imitation run."""
-    path = folder / "config.yaml"
+    path = folder / CONFIG
     try:
         config = OmegaConf.load(path)
     except (YAMLError, OmegaConfBaseException, UnicodeDecodeError) as error:
@@ -145,7 +147,7 @@ def read_metrics(path: Path) -> pd.DataFrame:
 
 def run_rows(run: Run) -> pd.DataFrame:
     """A run's measurements and facts in long form (`COLUMNS`), cells without a value left out."""
-    metrics = read_metrics(run.folder / "metrics.csv").melt(["iteration", "env_steps"], var_name="metric")
+    metrics = read_metrics(run.folder / METRICS).melt(["iteration", "env_steps"], var_name="metric")
     facts = {NUM_ITERATIONS: run.num_iterations, QUICK: 1 if run.quick else None, Z_F: run.z_f}
     about = pd.DataFrame(
         [(0, 0, name, value) for name, value in facts.items()],
@@ -160,7 +162,7 @@ def expert_rows(run: Run) -> pd.DataFrame:
 
     No rows where `expert.json` is not there.
     """
-    path = run.folder / "expert.json"
+    path = run.folder / EXPERT_RECORD
     try:
         expert = json.loads(path.read_text())
     except FileNotFoundError:

@@ -9,6 +9,7 @@ import pandas as pd
 
 from analysis.curves import measurements
 from analysis.runs import EXPERT, NUM_ITERATIONS, algo_label, overrides_in_name
+from gailfe.storage.names import JOBS
 
 log = logging.getLogger(__name__)
 
@@ -20,7 +21,7 @@ def announced_runs(folder: Path) -> set[RunKey]:
 
     A missing file announces nothing; one that cannot be understood neither, and is logged.
     """
-    path = folder / "jobs.json"
+    path = folder / JOBS
     try:
         jobs = json.loads(path.read_text())
         return {

@@ -19,6 +19,7 @@ import torch
 from benchmarks.machine import machine, table
 from gailfe.envs.evaluation import Evaluator
 from gailfe.storage.checkpoint import load_checkpoint, save_checkpoint
+from gailfe.storage.files import write_text
 
 TASKS = ("hopper", "halfcheetah", "walker2d", "ant")
 OUT = Path("results", "speed")
@@ -72,11 +73,10 @@ def main() -> None:
         rows.append(list(json.loads(output.splitlines()[-1]).values()))
         print(f"{env}: {rows[-1][1:]} MB", flush=True)
     head = ["env", "GAILFE's first iteration [MB]", "with β_F full, saved [MB]", "after resuming too [MB]"]
-    OUT.mkdir(parents=True, exist_ok=True)
     text = f"# How much memory a run takes\n\n    python -m benchmarks.memory\n\n{machine()}. "
     text += "The largest resident memory until then, of one process; full is 1500 trajectories of 1000 pairs.\n\n"
     text += table(head, rows)
-    (OUT / "memory.md").write_text(text)
+    write_text(OUT / "memory.md", text)
 
 
 if __name__ == "__main__":

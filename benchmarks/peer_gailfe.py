@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from benchmarks.peer_report import IterationClock, first_reaching, read_settings, report
+from gailfe.storage.names import CURVE, METRICS
 
 PACKAGES = ("torch", "gymnasium", "mujoco", "numpy")
 POLL = 0.02  # s
@@ -64,7 +65,7 @@ def measure_gail(settings: dict[str, Any], folder: Path) -> dict[str, Any]:
 
 def _metrics(folder: Path) -> Path:
     """metrics.csv of the one run below `folder`; a path that isn't there before the run has begun."""
-    return next(folder.glob("*/*/*/*/metrics.csv"), folder / "metrics.csv")
+    return next(folder.glob(f"*/*/*/*/{METRICS}"), folder / METRICS)
 
 
 def _rows_on_disk(folder: Path) -> int:
@@ -79,7 +80,7 @@ def measure_ppo(settings: dict[str, Any], folder: Path) -> dict[str, Any]:
         *(f"expert.total_steps={settings['max_steps']}", f"paths.artifacts={folder}", f"paths.runs={folder}"),
     ]
     subprocess.run(command, check=True)
-    curve = read_curve(next(folder.glob("experts/*/curve.csv")))
+    curve = read_curve(next(folder.glob(f"experts/*/{CURVE}")))
     return {**first_reaching(curve, settings["target"]), "curve": curve}
 
 

@@ -16,6 +16,7 @@ from hydra import compose, initialize_config_module
 from benchmarks.machine import processor
 from benchmarks.peer_report import RESULT
 from gailfe.config.checks import parse
+from gailfe.storage.files import atomic
 
 ROOT = Path(__file__).parents[1]
 REQUIREMENTS = Path(__file__).parent / "requirements"
@@ -104,9 +105,8 @@ def export_demonstrations(env: str, cache: Path) -> Path:
             "terminated": [at_end & t.terminated for at_end, t in ends],
             "truncated": [at_end & t.truncated for at_end, t in ends],
         }
-        partial = path.with_suffix(".partial.npz")
-        np.savez(partial, **{name: np.concatenate(parts) for name, parts in arrays.items()})  # type: ignore[arg-type]
-        partial.replace(path)
+        with atomic(path) as partial:
+            np.savez(partial, **{name: np.concatenate(parts) for name, parts in arrays.items()})  # type: ignore[arg-type]
     return path
 
 

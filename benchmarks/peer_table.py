@@ -11,6 +11,7 @@ from statistics import median
 from typing import Any
 
 from benchmarks.machine import table
+from gailfe.storage.files import write_text
 
 Row = dict[str, Any]
 
@@ -97,9 +98,7 @@ def write_table(path: Path, rows: Sequence[Row]) -> None:
             latest = {key: of_part[-1][key] for key in ("commit", "processor")}
             current = [row for row in of_part if latest.items() <= row.items()]
             sections += [f"## part={part}", make(current), NOTES[part], provenance(current)]
-    partial = path.with_suffix(".partial")
-    partial.write_text("\n\n".join(sections) + "\n")
-    partial.replace(path)
+    write_text(path, "\n\n".join(sections) + "\n")
 
 
 def provenance(rows: Sequence[Row]) -> str:

@@ -5,12 +5,12 @@ from __future__ import annotations
 from pathlib import Path
 from statistics import median
 
-from analysis.curves import write_atomically
 from analysis.panels import save_figure
 from benchmarks.machine import machine, table
 from benchmarks.peer_table import spread
 from benchmarks.scaling_figure import draw
 from benchmarks.scaling_points import TITLES, Row, envs, gain, medians, points, rate, side_by_side
+from gailfe.storage.files import write_text
 
 LARGE = 64  # cores of the machine that is asked about
 
@@ -18,7 +18,7 @@ LARGE = 64  # cores of the machine that is asked about
 def write_report(out: Path, rows: list[Row]) -> str:
     """Write scaling.md and scaling.png; returns the former."""
     page = report(rows)
-    write_atomically(out / "scaling.md", lambda path: path.write_text(page))
+    write_text(out / "scaling.md", page)
     save_figure(draw(rows), out, "scaling", ["png"])
     return page
 

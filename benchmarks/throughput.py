@@ -32,6 +32,7 @@ from gailfe.config.arguments import ArgumentError, help_text, parse_arguments
 from gailfe.envs.rollout import Collector
 from gailfe.envs.vector import VectorEnv
 from gailfe.nn.value import ValueFunction
+from gailfe.storage.files import write_json, write_text
 from gailfe.storage.tracking import MetricsFile
 
 ALGOS = ("gail", "gailfe")
@@ -161,9 +162,8 @@ def main() -> None:
         raise SystemExit(f"error: {error}") from error
     records = [record for env in arguments.env for record in measure(env, arguments)]
     out = Path(arguments.out)
-    out.mkdir(parents=True, exist_ok=True)
-    (out / "throughput.json").write_text(json.dumps(records, indent=2) + "\n")
-    (out / "throughput.md").write_text(report(records, arguments))
+    write_json(out / "throughput.json", records)
+    write_text(out / "throughput.md", report(records, arguments))
     print(report(records, arguments))
     for record in records:
         print(json.dumps(record))

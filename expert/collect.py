@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import itertools
-import json
 import logging
 import shutil
 from collections.abc import Iterator, Sequence
@@ -27,13 +26,14 @@ from gailfe.envs.trajectory import Trajectory
 from gailfe.envs.vector import VectorEnv
 from gailfe.nn.acting import Act
 from gailfe.nn.policy_file import load_policy
+from gailfe.storage.files import write_json
 from gailfe.storage.progress import Progress
 from gailfe.storage.store import Store, artifact_key
 from gailfe.sweep import report_errors
 
 log = logging.getLogger(__name__)
 
-SUMMARY = "summary.json"
+SUMMARY = "summary.json"  # how many episodes were tried, kept and split off, and their mean returns
 
 
 class NotEnoughDemonstrations(RuntimeError):
@@ -136,7 +136,7 @@ def _collect_into(config: Config, expert_folder: Path, folder: Path) -> None:
         shutil.rmtree(folder / name, ignore_errors=True)  # what an interrupted attempt left
     metadata = {"seed": config.demonstrations.seed, "annotator": config.annotator.name, **summary}
     save_demonstrations(folder, demonstrations, config.env, config.expert.name, metadata)
-    (folder / SUMMARY).write_text(json.dumps(summary, indent=2) + "\n")
+    write_json(folder / SUMMARY, summary)
     if "earlier_tried" in summary:
         log.info(
             "demonstrations: %(earlier_failed)d of %(earlier_tried)d episodes of earlier checkpoints failed",

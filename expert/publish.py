@@ -5,7 +5,6 @@ Beside the weights goes a card that says where they come from and what they are 
 
 from __future__ import annotations
 
-import json
 import platform
 import shutil
 from importlib.metadata import version
@@ -15,13 +14,15 @@ import hydra
 from omegaconf import DictConfig, OmegaConf
 
 from expert.checkpoints import CHECKPOINTS
-from expert.train import EVALUATION, PRETRAINED, make_expert
+from expert.train import PRETRAINED, make_expert
 from gailfe.config.checks import prepare
 from gailfe.config.schema import Config, ConfigError
 from gailfe.envs.evaluation import FRESH_SEED, Evaluation, Evaluator
 from gailfe.envs.vector import VectorEnv
 from gailfe.nn.policy_file import load_policy
-from gailfe.storage.store import MANIFEST, Store, verify, write_manifest
+from gailfe.storage.files import write_json, write_text
+from gailfe.storage.names import EVALUATION, MANIFEST
+from gailfe.storage.store import Store, verify, write_manifest
 from gailfe.sweep import report_errors
 
 CARD = """\
@@ -52,8 +53,8 @@ def publish(config: Config, source: Path, folder: Path) -> None:
     shutil.rmtree(folder, ignore_errors=True)
     shutil.copytree(source, folder, ignore=shutil.ignore_patterns(MANIFEST, CHECKPOINTS))
     record = {"episodes": config.episodes, **evaluation.metrics}
-    (folder / EVALUATION).write_text(json.dumps(record, indent=2) + "\n")
-    (folder / "README.md").write_text(card(config, evaluation, manifest["recipe"]["expert"]))
+    write_json(folder / EVALUATION, record)
+    write_text(folder / "README.md", card(config, evaluation, manifest["recipe"]["expert"]))
     write_manifest(folder, manifest["key"], manifest["recipe"])
 
 

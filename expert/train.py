@@ -26,13 +26,14 @@ from gailfe.envs.vector import VectorEnv, box, make_env
 from gailfe.nn.acting import CanAct
 from gailfe.nn.policy_file import ARCHITECTURE, WEIGHTS, load_policy, save_policy
 from gailfe.storage.checkpoint import load_checkpoint, save_checkpoint
+from gailfe.storage.files import write_json
+from gailfe.storage.names import CURVE, EVALUATION, MANIFEST
 from gailfe.storage.progress import Progress
-from gailfe.storage.store import MANIFEST, ArtifactError, Store, verify
+from gailfe.storage.store import ArtifactError, Store, verify
 from gailfe.sweep import report_errors
 
 log = logging.getLogger(__name__)
 
-EVALUATION = "evaluation.json"
 PRETRAINED = Path(__file__).parent / "pretrained"  # made by expert/publish.py
 
 
@@ -162,7 +163,7 @@ def train_expert(config: Config, folder: Path) -> None:
             )
         progress.update(iteration * steps_per_iteration, f"best return {_best(curve):,.0f}")
 
-    _write_curve(folder / "curve.csv", curve)
+    _write_curve(folder / CURVE, curve)
     _record(folder, choose_expert(config, env, folder, curve))
     checkpoint.unlink(missing_ok=True)
 
@@ -174,7 +175,7 @@ def _evaluate_sb3(config: Config, folder: Path) -> None:
 
 
 def _record(folder: Path, achieved: dict[str, float]) -> None:
-    (folder / EVALUATION).write_text(json.dumps(achieved, indent=2) + "\n")
+    write_json(folder / EVALUATION, achieved)
     log.info("expert: return %(eval_return_mean).0f ± %(eval_return_std).0f (mean action)", achieved)
 
 

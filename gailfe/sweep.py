@@ -22,12 +22,11 @@ from omegaconf import DictConfig, read_write
 from gailfe.config.checks import parse
 from gailfe.config.folders import job_subfolder
 from gailfe.config.schema import ConfigError
+from gailfe.storage.files import write_json, write_text
+from gailfe.storage.names import FAILURE, JOBS
 from gailfe.study import check_study, sweep_arguments, trials_to_check, winner
 
 log = logging.getLogger(__name__)
-
-FAILURE = "failure.txt"
-JOBS = "jobs.json"  # in the sweep's folder: every job ever asked for there, by subfolder; analysis reads it
 
 
 @contextlib.contextmanager
@@ -51,7 +50,7 @@ def report_errors() -> Iterator[Path]:
         yield folder
     except Exception as error:
         log.exception("%s failed", folder)
-        note.write_text(f"{type(error).__name__}: {error}\n\n{traceback.format_exc()}")
+        write_text(note, f"{type(error).__name__}: {error}\n\n{traceback.format_exc()}")
         if not _enumerates(HydraConfig.get()):
             raise
 
@@ -81,9 +80,8 @@ class SweepReport(Callback):
                 raise SystemExit(f"error: two jobs of this sweep would share the folder {subfolder}")
             self._jobs[subfolder] = names
         folder = Path(config.hydra.sweep.dir)
-        folder.mkdir(parents=True, exist_ok=True)
         announced = json.loads((folder / JOBS).read_text()) if (folder / JOBS).exists() else {}
-        (folder / JOBS).write_text(json.dumps(announced | self._jobs, indent=2) + "\n")
+        write_json(folder / JOBS, announced | self._jobs)
 
     def on_multirun_end(self, config: DictConfig, **kwargs: Any) -> None:
         """Raises SystemExit if a job failed, or left its output where we don't see it."""

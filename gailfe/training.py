@@ -17,6 +17,8 @@ from gailfe.envs.trajectory import Annotator, Trajectory
 from gailfe.envs.vector import VectorEnv
 from gailfe.nn.policy_file import save_policy
 from gailfe.storage.checkpoint import load_checkpoint, save_checkpoint
+from gailfe.storage.files import write_json
+from gailfe.storage.names import METRICS, RECIPE, SUMMARY
 from gailfe.storage.progress import Progress
 from gailfe.storage.store import artifact_key
 from gailfe.storage.tracking import MetricsFile, start_wandb
@@ -24,7 +26,6 @@ from gailfe.storage.tracking import MetricsFile, start_wandb
 log = logging.getLogger(__name__)
 
 CHECKPOINT = Path("checkpoint", "state.pt")
-SUMMARY = "summary.json"
 
 
 def run_recipe(config: Config, demonstrations_key: str) -> dict[str, Any]:
@@ -46,7 +47,7 @@ def is_finished(folder: Path, recipe: dict[str, Any], num_iterations: int) -> bo
     Raises:
         ConfigError: if `folder` holds a run of another recipe, naming the keys that differ.
     """
-    path = folder / "recipe.json"
+    path = folder / RECIPE
     if path.exists():
         differing = _differences(json.loads(path.read_text()), json.loads(json.dumps(recipe)))
         if differing:
@@ -71,13 +72,13 @@ def train(
 
     Writes metrics.csv (a row an iteration), checkpoint/, policy.safetensors and summary.json.
     """
-    _write_json(folder / "recipe.json", recipe)
+    write_json(folder / RECIPE, recipe)
     algo, total = config.algo, config.env.num_iterations
     env = VectorEnv(config.env, algo.num_envs, config.seed)
     imitator = Imitator(algo, env, expert, failed, annotator, config.seed, config.device)
     evaluator = Evaluator(config.env, config.evaluation.episodes, config.seed)
     done, wall_time = _resume(imitator, folder)
-    metrics = MetricsFile(folder / "metrics.csv", keep=done)
+    metrics = MetricsFile(folder / METRICS, keep=done)
     wandb_run = start_wandb(config, folder, artifact_key({"experiment": config.experiment, **recipe})[:16])
     label = f"{config.env.name}/{algo.name}/{folder.name}"
     steps = algo.steps_per_iteration
@@ -102,7 +103,7 @@ def train(
     if wandb_run is not None:
         wandb_run.finish()
     save_policy(folder, imitator.policy, {"hidden_sizes": list(algo.policy.hidden_sizes), "activation": "tanh"})
-    _write_json(folder / SUMMARY, {"iterations": total, "wall_time_s": wall_time, "last_row": row})
+    write_json(folder / SUMMARY, {"iterations": total, "wall_time_s": wall_time, "last_row": row})
 
 
 def _resume(imitator: Imitator, folder: Path) -> tuple[int, float]:
@@ -130,9 +131,3 @@ def _differences(old: Any, new: Any, prefix: str = "") -> list[str]:
         keys = dict.fromkeys([*old, *new])
         return [d for key in keys for d in _differences(old.get(key), new.get(key), f"{prefix}.{key}")]
     return [] if old == new else [f"{prefix[1:]} was {old}, now {new}"]
-
-
-def _write_json(path: Path, content: Any) -> None:
-    partial = path.with_suffix(".partial")
-    partial.write_text(json.dumps(content, indent=2) + "\n")
-    partial.replace(path)

@@ -7,6 +7,7 @@ import json
 import logging
 import shutil
 from pathlib import Path
+from typing import Any
 
 import gymnasium
 import numpy as np
@@ -28,7 +29,8 @@ from gailfe.config.schema import AnnotatorConfig, CollectConfig, Config, PPOConf
 from gailfe.envs.trajectory import Trajectory
 from gailfe.nn.policy import GaussianPolicy
 from gailfe.nn.policy_file import save_policy
-from gailfe.storage.store import MANIFEST, Store, artifact_key
+from gailfe.storage.names import MANIFEST
+from gailfe.storage.store import Store, artifact_key
 
 STEPS = 20
 ENV = dataclasses.replace(PENDULUM, max_episode_steps=STEPS)
@@ -62,7 +64,7 @@ def make_config(min_return: float = -np.inf, **settings: int | bool) -> Config:
     """Failed is what stays below `min_return`."""
     arguments = {"min_return": float(min_return)}
     annotator = AnnotatorConfig("below", "helpers.below", arguments)
-    demonstrations = CollectConfig(name="collect", **{"num_trajectories": 8, **settings})  # type: ignore[arg-type]
+    demonstrations: Any = CollectConfig(name="collect", **{"num_trajectories": 8, **settings})  # type: ignore[arg-type]
     return Config(env=ENV, expert=PPOConfig(name="ppo"), annotator=annotator, demonstrations=demonstrations)
 
 

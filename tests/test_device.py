@@ -5,15 +5,22 @@ from __future__ import annotations
 import hydra
 import pytest
 import torch
-from test_imitation import EXPERT, FAILED, HOPPER, everything, fell, gail_config, gailfe_config
+from helpers import HOPPER, everything, make_algo, make_trajectory
 from torch import Tensor
 
 from gailfe.algorithms.imitation import Imitator
 from gailfe.config.checks import prepare
-from gailfe.config.schema import AlgoConfig, ConfigError
+from gailfe.config.schema import AlgoConfig, ConfigError, FailuresConfig
+from gailfe.envs.trajectory import Trajectory
 from gailfe.envs.vector import VectorEnv
 
-CONFIGS = [gail_config(), gailfe_config()]
+EXPERT = [make_trajectory(40, terminated=False)]
+FAILED = [make_trajectory(25, seed=10)]
+CONFIGS = [make_algo(), make_algo(FailuresConfig(capacity=50, z_f=-0.2, lambda_learning_rate=0.1))]
+
+
+def fell(trajectory: Trajectory) -> bool:
+    return trajectory.terminated
 
 
 def make(config: AlgoConfig, device: str) -> Imitator:

@@ -129,7 +129,7 @@ def test_with_lambda_f_zero_the_gradients_are_exactly_gails(entropy: float) -> N
 
 def test_z_f_moves_the_objective_by_lambda_f_and_no_gradient() -> None:
     logits = torch.randn(3, 20, generator=seeded(0), dtype=torch.float64)
-    loose, tight = (gailfe_objective(*logits, 2.0, z_f).item() for z_f in (-1.0, -0.25))
+    loose, tight = (gailfe_objective(logits[0], logits[1], logits[2], 2.0, z_f).item() for z_f in (-1.0, -0.25))
     assert loose - tight == pytest.approx(2.0 * 0.75)
 
 
@@ -163,7 +163,9 @@ def test_saturated_logits_give_finite_losses_and_gradients(magnitude: float) -> 
 def test_the_gradient_penalty_is_the_squared_distance_of_the_gradients_norm_from_one() -> None:
     discriminator = make(hidden=[])  # linear: the gradient is the weight everywhere
     policy, expert = pairs(1.0, 1), pairs(-1.0, 2)
-    weight = discriminator.logit[0].weight
+    layer = discriminator.logit[0]
+    assert isinstance(layer, torch.nn.Linear)
+    weight = layer.weight
     for norm in (0.25, 1.0, 3.0):
         with torch.no_grad():
             weight.mul_(norm / weight.norm())

@@ -33,7 +33,8 @@ def bytes_held(buffer: FailureBuffer) -> int:
 def test_it_holds_the_last_n_trajectories_oldest_first(capacity: int, longest: int) -> None:
     rng = np.random.default_rng(capacity * longest)
     lengths = [*rng.integers(1, longest + 1, size=40).tolist(), 1, longest, 5 * longest, 1]
-    buffer, model = FailureBuffer(capacity, 2), []
+    buffer = FailureBuffer(capacity, 2)
+    model: list[Tensor] = []
     for trajectory in numbered(lengths):
         buffer.add(trajectory)
         model = [*model, trajectory][-capacity:]

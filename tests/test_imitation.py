@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
-from helpers import HOPPER, PENDULUM, assert_same_tensors, box, make_algo, make_policy, make_trajectory
+from helpers import HOPPER, PENDULUM, assert_same_tensors, box, everything, make_algo, make_policy, make_trajectory
 from torch import Tensor
 
 import gailfe.algorithms.imitation
@@ -54,15 +54,6 @@ def make_imitator(
     return Imitator(config, vector, expert, failed, annotator, seed)
 
 
-def everything(imitator: Imitator) -> dict[str, Tensor]:
-    modules = {"policy": imitator.policy, "value": imitator.value, "discriminator": imitator.discriminator}
-    tensors = {f"{k}.{name}": t for k, m in modules.items() for name, t in m.state_dict().items()}
-    if imitator.failures is not None and imitator.multiplier is not None:
-        tensors["failures"] = imitator.failures.pairs()
-        tensors["lambda_f"] = torch.tensor(imitator.multiplier.value, dtype=torch.float64)
-    return {key: tensor.clone() for key, tensor in tensors.items()}
-
-
 @pytest.mark.parametrize("config", [gail_config(), gailfe_config()], ids=["gail", "gailfe"])
 def test_the_environments_rewards_change_nothing_that_is_learned(
     config: AlgoConfig, monkeypatch: pytest.MonkeyPatch
@@ -86,7 +77,7 @@ def test_the_environments_rewards_change_nothing_that_is_learned(
 
 @pytest.mark.parametrize("config", [gail_config(), gailfe_config()], ids=["gail", "gailfe"])
 def test_the_same_seed_gives_the_same_numbers_and_another_seed_others(config: AlgoConfig) -> None:
-    runs = []
+    runs: list[tuple[list[dict[str, float]], dict[str, Tensor]]] = []
     for seed in (1, 1, 2):
         torch.manual_seed(len(runs))  # the global generator has no part in it
         np.random.seed(len(runs))  # noqa: NPY002
@@ -222,9 +213,11 @@ def test_the_agent_learns_to_act_like_the_expert(push: float) -> None:
         discriminator=DiscriminatorConfig(hidden_sizes=[16], learning_rate=3e-3, updates=10, batch_size=128),
     )
     teacher = make_policy(action_dim=1, space=box([-2.0], [2.0]))
+    last = teacher.mean[-1]
+    assert isinstance(last, torch.nn.Linear)
     with torch.no_grad():
-        teacher.mean[-1].weight.zero_()
-        teacher.mean[-1].bias.fill_(push)
+        last.weight.zero_()
+        last.bias.fill_(push)
     expert = Collector(VectorEnv(PENDULUM, num_envs=2, seed=7)).collect(teacher, 400, None).finished
     agent = make_imitator(config, annotator=never, env=PENDULUM, expert=expert)
     for _ in range(30):

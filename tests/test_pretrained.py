@@ -12,10 +12,11 @@ import hydra
 import pytest
 
 from expert.publish import publish
-from expert.train import EVALUATION, PRETRAINED, expert_recipe, make_expert
+from expert.train import PRETRAINED, expert_recipe, make_expert
 from gailfe.config.checks import parse
 from gailfe.config.schema import Config, ConfigError
-from gailfe.storage.store import MANIFEST, Store, verify
+from gailfe.storage.names import EVALUATION, MANIFEST
+from gailfe.storage.store import Store, verify
 
 ENVS = sorted(path.parent.name for path in PRETRAINED.glob(f"*/{MANIFEST}"))
 

@@ -74,7 +74,7 @@ def wrong(tmp_path_factory: pytest.TempPathFactory) -> Path:
         ("DISCRETE", gymnasium.spaces.Discrete(3)),
         ("BOUNDS", gymnasium.spaces.Box(-1, 1, (1,))),
     ):
-        gymnasium.register("Acts-v0", lambda space=space: acting_in(space))
+        gymnasium.register("Acts-v0", lambda space=space: acting_in(space))  # type: ignore[arg-type]
         save_model(folder / f"{name}.zip", "PPO", "Acts-v0")
         (folder / f"{name}.zip").rename(folder / name)
         del gymnasium.registry["Acts-v0"]

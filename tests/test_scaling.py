@@ -38,7 +38,8 @@ def small(monkeypatch, tmp_path):
 
 def test_interrupted_benchmark_goes_on_with_the_same_command(small, monkeypatch, capsys):
     command = ["part=[buffer,width]", "env=[hopper]", "rounds=1", "seconds=0.001", f"out={small}"]
-    real, made = scaling.Bench.measure, []
+    real = scaling.Bench.measure
+    made: list[scaling.Measurement] = []
 
     def interrupted(bench, measurement):
         if len(made) == 2:

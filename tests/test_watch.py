@@ -6,11 +6,13 @@ import os
 import subprocess
 import sys
 from pathlib import Path
+from typing import Any
 
 import gymnasium
 import numpy as np
 import pytest
 from gymnasium.envs.mujoco import MujocoEnv
+from helpers import HOPPER, make_policy, make_trajectory, seeded, unit_box
 
 from expert import rendering
 from expert.demonstrations import Demonstrations
@@ -21,7 +23,6 @@ from gailfe.config.schema import AnnotatorConfig, CollectConfig, Config, EnvConf
 from gailfe.envs.rollout import Collector
 from gailfe.envs.trajectory import Trajectory
 from gailfe.envs.vector import VectorEnv, env_seeds, make_env
-from tests.helpers import HOPPER, make_policy, make_trajectory, seeded, unit_box
 
 SEED = 3
 DRAWN = EnvConfig(name="drawn", id="Drawn-v0", num_iterations=1)
@@ -55,7 +56,7 @@ class Drawn(gymnasium.Env):
 
 @pytest.fixture(scope="module", autouse=True)
 def drawn():
-    gymnasium.register("Drawn-v0", Drawn, max_episode_steps=12)
+    gymnasium.register("Drawn-v0", Drawn, max_episode_steps=12)  # type: ignore[arg-type]
     yield
     del gymnasium.registry["Drawn-v0"]
 
@@ -154,10 +155,11 @@ def test_caption_stands_above_the_frame():
 
 
 def config(**env: object) -> Config:
+    demonstrations: Any = CollectConfig(seed=SEED, max_attempts=40)
     return Config(
         env=EnvConfig(**{**vars(DRAWN), **env}),
         annotator=AnnotatorConfig(name="terminated"),
-        demonstrations=CollectConfig(seed=SEED, max_attempts=40),
+        demonstrations=demonstrations,
     )
 
 

@@ -11,6 +11,7 @@ from gymnasium.spaces import Box
 from safetensors.torch import load_file, save_file
 
 from gailfe.nn.policy import GaussianPolicy
+from gailfe.storage.files import atomic, write_json
 
 WEIGHTS, ARCHITECTURE = "policy.safetensors", "policy.json"
 
@@ -21,10 +22,9 @@ def save_policy(folder: Path, policy: GaussianPolicy, architecture: dict[str, An
     Args:
         architecture: hidden_sizes and activation, as `GaussianPolicy` takes them.
     """
-    (folder / ARCHITECTURE).write_text(json.dumps(architecture, indent=2) + "\n")
-    partial = folder / (WEIGHTS + ".partial")  # a kill in the middle must not cost the best policy so far
-    save_file({name: tensor.contiguous() for name, tensor in policy.state_dict().items()}, partial)
-    partial.replace(folder / WEIGHTS)
+    write_json(folder / ARCHITECTURE, architecture)
+    with atomic(folder / WEIGHTS) as partial:
+        save_file({name: tensor.contiguous() for name, tensor in policy.state_dict().items()}, partial)
 
 
 def load_policy(folder: Path, observation_dim: int, action_space: Box) -> GaussianPolicy:

@@ -1,4 +1,4 @@
-"""Metrics to disk and to W&B."""
+"""Writes metrics to disk and to W&B."""
 
 from __future__ import annotations
 
@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from gailfe.config.schema import Config, ConfigError
+from gailfe.storage.files import atomic
 
 COLUMNS = [
     "iteration",
@@ -40,26 +41,24 @@ COLUMNS = [
 
 
 class MetricsFile:
-    """metrics.csv: one row an iteration, on disk when `log` returns; an empty cell where a quantity doesn't exist.
+    """metrics.csv: a row for each iteration. A cell is empty where a quantity does not exist.
 
     Args:
-        path: of the file.
-        keep: rows after this iteration are dropped: a run that goes on from a checkpoint makes them again.
+        path: of the file. Rows that are there already stay, up to iteration `keep`.
+        keep: the iteration of the checkpoint that the run goes on from, or 0. Later rows are made again.
     """
 
     def __init__(self, path: Path, keep: int) -> None:
         kept = _complete_rows(path, keep)
-        partial = path.with_suffix(".partial")
-        with partial.open("w", newline="") as file:
+        with atomic(path) as partial, partial.open("w", newline="") as file:
             writer = csv.DictWriter(file, COLUMNS)
             writer.writeheader()
             writer.writerows(kept)
-        partial.replace(path)
         self._file = path.open("a", newline="")
         self._writer = csv.DictWriter(self._file, COLUMNS)
 
     def log(self, row: dict[str, float]) -> None:
-        """Append a row; its keys must be among COLUMNS."""
+        """Append a row; other processes can read it at once. Raises ValueError for a key outside COLUMNS."""
         self._writer.writerow(row)
         self._file.flush()
 
@@ -68,7 +67,7 @@ class MetricsFile:
 
 
 def _complete_rows(path: Path, last: int) -> list[dict[str, str]]:
-    """Rows up to iteration `last`, less a half-written line at the end."""
+    """Read the rows up to iteration `last`, without a half-written line at the end."""
     if not path.exists():
         return []
     text = path.read_text()
@@ -77,10 +76,10 @@ def _complete_rows(path: Path, last: int) -> list[dict[str, str]]:
 
 
 def check_tracking(config: Config) -> None:
-    """Refuse what would fail, or wait for an answer, only after hours of work.
+    """Refuse a tracking that would fail later, or would wait for an answer in the terminal.
 
     Raises:
-        ConfigError: for online tracking without an API key.
+        ConfigError: if online tracking has no API key.
     """
     if config.tracking.wandb and config.tracking.mode == "online":
         import wandb
@@ -94,9 +93,10 @@ def check_tracking(config: Config) -> None:
 
 
 def start_wandb(config: Config, folder: Path, run_id: str) -> Any:
-    """A W&B run in `folder`, grouped by environment and algorithm, plotted against env_steps; None without.
+    """Start a W&B run whose files are in `folder`; None if W&B is switched off.
 
-    The same `run_id` goes on where an interrupted run stopped.
+    Runs are grouped by environment and algorithm, and plotted against env_steps. An interrupted run goes on when
+    it is started with the same `run_id`.
     """
     if not config.tracking.wandb:
         return None
