@@ -19,8 +19,9 @@ SUMMARY = """\
 python -m analysis.figure1 [key=value ...]
 
 Draws the paper's Figure 1: return against iteration, one panel an environment, GAIL against GAILFE: the mean
-over seeds as a line, ± 1 standard deviation over seeds as a band, single seeds as thin lines, the expert's
-return as a horizontal line. A half-done sweep is drawn as far as it is, and what is missing is named.
+over seeds as a line, its 95% bootstrap interval as a band, single seeds as thin lines, the expert's return as a
+horizontal line. Other settings of the algorithm are further lines, other demonstrations (or other settings of the
+task) further panels. A half-done sweep is drawn as far as it is, and what is missing is named.
 Writes the figure, and curves.csv and curves.parquet (the table behind it), and prints where."""
 
 EXAMPLES = """\

@@ -11,7 +11,8 @@ from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 from matplotlib.ticker import LogLocator, NullLocator
 
-from analysis.panels import COLOURS, DASHES, NAMES, PAPER_WIDTH, STYLE
+from analysis.layout import NAMES
+from analysis.panels import COLOURS, DASHES, PAPER_WIDTH, STYLE
 from benchmarks.measurements import Row
 
 TITLES = {

@@ -91,7 +91,7 @@ def test_every_tick_is_labelled_with_its_own_value_and_iterations_are_whole(tmp_
     assert all(position == round(position) for position in axis.xaxis.get_majorticklocs())
 
 
-def test_legend_counts_the_seeds_and_the_note_names_the_spread_and_the_gaps(tmp_path):
+def test_legend_counts_the_seeds_and_the_note_names_the_interval_and_the_gaps(tmp_path):
     curves = load_curves(make_sweep(tmp_path))
     figure = draw_panels(curves, "eval_return_mean", "Study", ["hopper/gail/seed=2: 1 of 4 iterations"])
     legend = figure.axes[0].get_legend()
@@ -101,7 +101,7 @@ def test_legend_counts_the_seeds_and_the_note_names_the_spread_and_the_gaps(tmp_
         "GAILFE (2 seeds)",
         "Expert (2,000)",
     ]
-    assert "standard deviation over seeds" in figure.get_supxlabel()
+    assert "95% bootstrap interval" in figure.get_supxlabel()
     assert "hopper/gail/seed=2: 1 of 4 iterations" in figure.get_supxlabel()
     assert "1,024 environment steps" in figure.axes[0].get_xlabel()
     assert figure.get_suptitle() == "Study"
