@@ -86,8 +86,8 @@ def test_after_a_power_cut_a_run_has_every_row_that_its_checkpoint_goes_on_from(
     config, folder = small_run("gail"), tmp_path.resolve() / "run"
     with pytest.MonkeyPatch.context() as patch:
         disk = DiskOfSyncedFiles(patch, folder)
-        run_killed_after(3, config, folder)  # one checkpoint, one resume that writes the file anew
-        run_killed_after(3, config, folder)
+        run_killed_after(3, config, folder)  # with a checkpoint of iteration 2
+        run_killed_after(1, config, folder)  # which goes on from it, and so writes the file anew
     disk.restore(folder)
     assert (folder / "checkpoint/state.pt").exists()
     run(config, folder)
