@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import json
 import logging
+import math
 import time
 from collections.abc import Callable, Container, Iterator
 from dataclasses import asdict, dataclass
@@ -120,13 +121,13 @@ def _resume(learner: Learner, checkpoint: Path, label: str) -> Done:
 
 
 def _check_finite(learner: Learner, row: Row, saved: int) -> None:
-    spoilt = [name for name, value in row.items() if not abs(value) < float("inf")]
+    spoilt = [name for name, value in row.items() if not math.isfinite(value)]
     spoilt += _spoilt_tensors(learner)
     if spoilt:
         named = ", ".join(spoilt[:5]) + (f" and {len(spoilt) - 5} more" if len(spoilt) > 5 else "")
         raise FloatingPointError(
-            f"iteration {row['iteration']}: NaN or infinite: {named}. An environment that gives such numbers does "
-            "this, and so does too large a step (a learning rate). "
+            f"iteration {row['iteration']}: NaN or infinite: {named}. An environment's numbers are checked when "
+            "they come, so this arose in learning, most often from too large a step (a learning rate). "
             + (f"The checkpoint of iteration {saved} is kept" if saved else "There was no checkpoint yet")
         )
 
