@@ -147,6 +147,6 @@ def refuse_shadowed_packages() -> None:
         if found != CONF.parent / name:
             raise SystemExit(
                 f"error: {found or 'nothing'} is imported as the package {name}, which must be gailfe's own, "
-                f"{CONF.parent / name}: give the command in another working directory, or use an installed "
-                "command (gailfe, gailfe-expert-train, …), which doesn't look for packages in the working directory"
+                f"{CONF.parent / name}: give the command in another working directory, or use an "
+                "installed command (gailfe, gailfe-expert-train, …), which doesn't look for packages there"
             )

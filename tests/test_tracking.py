@@ -17,10 +17,10 @@ from typing import Any
 from unittest.mock import MagicMock
 
 import pytest
-from helpers import PENDULUM, make_algo, make_trajectory
+from helpers import PENDULUM, compose, make_algo, make_trajectory
 
 import gailfe.training
-from gailfe.config.schema import Config, EvaluationConfig, TrackingConfig
+from gailfe.config.schema import Config, EvaluationConfig
 from gailfe.storage.tracking import COLUMNS, MetricsFile, start_wandb
 
 ROOT = Path(__file__).parents[1]
@@ -103,12 +103,12 @@ def test_a_line_cut_anywhere_is_dropped(tmp_path: Path) -> None:
 
 
 def make_config(experiment: str = "study") -> Config:
-    return Config(
+    return dataclasses.replace(
+        compose(),
         experiment=experiment,
         env=dataclasses.replace(PENDULUM, max_episode_steps=16, num_iterations=3),
         algo=make_algo(),
         evaluation=EvaluationConfig(every=2, episodes=1),
-        tracking=TrackingConfig(name="wandb"),
     )
 
 
@@ -205,12 +205,13 @@ def test_without_wandb_nothing_is_started(tmp_path: Path) -> None:
 
 
 CHECK = """
-from gailfe.config.schema import Config, ConfigError, TrackingConfig
+from gailfe.config.keys import ConfigError
+from gailfe.config.schema import Config, TrackingConfig
 from gailfe.storage.tracking import check_tracking
 
 for mode in ("offline", "online"):
     try:
-        check_tracking(Config(tracking=TrackingConfig(mode=mode)))
+        check_tracking(Config(tracking=TrackingConfig(wandb=True, mode=mode)))
         print(mode, "accepted")
     except ConfigError as error:
         print(mode, "refused", error)
