@@ -7,11 +7,12 @@ Draws every PPO expert of an artefact store, and says in a table what each of th
 
 import json
 import sys
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from gailfe.config.arguments import ArgumentError, help_text, parse_arguments
+from gailfe.config.arguments import CommandError, run_command
 
 SUMMARY = """\
 python -m analysis.experts [key=value ...]
@@ -128,21 +129,11 @@ def page(experts: list[Expert]) -> str:
     return "\n".join(lines) + "\n"
 
 
-def main(arguments: list[str]) -> int:
-    """The command; returns its exit status: 0, 1 for a store without experts, 2 for a wrong argument."""
-    if {"-h", "--help"} & set(arguments):
-        print(help_text(SUMMARY, ExpertsArguments, EXAMPLES))
-        return 0
-    try:
-        chosen = parse_arguments(ExpertsArguments, arguments)
-    except ArgumentError as error:
-        print(f"error: {error}", file=sys.stderr)
-        return 2
+def work(chosen: ExpertsArguments) -> None:
     try:
         experts = load_experts(Path(chosen.artifacts))
     except FileNotFoundError as error:
-        print(f"error: {error}", file=sys.stderr)
-        return 1
+        raise CommandError(str(error)) from error
     import pandas as pd
 
     from analysis.curves import write_atomically
@@ -154,8 +145,12 @@ def main(arguments: list[str]) -> int:
     paths = [*save_figure(draw_experts(experts), out, "experts", ["png", "pdf"]), out / "curves.csv"]
     print(page(experts))
     print("\n".join(["Wrote:", *(f"  {path}" for path in paths)]))
-    return 0
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """The command; returns its exit status: 0, 1 for a store without experts, 2 for a wrong argument."""
+    return run_command(ExpertsArguments, SUMMARY, EXAMPLES, work, arguments)
 
 
 if __name__ == "__main__":
-    sys.exit(main(sys.argv[1:]))
+    sys.exit(main())

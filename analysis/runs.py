@@ -19,6 +19,8 @@ from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 from yaml import YAMLError
 
+from gailfe.config.arguments import CommandError
+
 log = logging.getLogger(__name__)
 
 COLUMNS = ["env", "algo", "seed", "iteration", "env_steps", "metric", "value"]
@@ -33,7 +35,7 @@ QUICK = "quick_demonstration"
 IDENTITY_KEYS = frozenset({"env", "algo", "seed", "experiment"})
 
 
-class RunsError(ValueError):
+class RunsError(CommandError):
     """A source of curves that cannot be used; the message names the path and what would be valid."""
 
 
