@@ -6,6 +6,7 @@ import contextlib
 import functools
 import importlib.util
 import logging
+import os
 import shutil
 import sys
 import traceback
@@ -48,6 +49,8 @@ def command(usage: str) -> Callable[[Callable[[Config], Any]], Callable[[], None
         @functools.wraps(task)
         def main() -> None:
             refuse_shadowed_packages()
+            if not {"", str(Path.cwd())} & set(sys.path):  # so it is for the processes that a launcher starts
+                os.environ["PYTHONSAFEPATH"] = "1"
             if {"-h", "--help"} & set(sys.argv[1:]):
                 print(help_page(usage))  # Hydra's own shows parts of groups too, and takes seconds
             else:
