@@ -16,13 +16,13 @@ import gymnasium
 import numpy as np
 
 from expert.collect import initial_state_seeds, make_demonstrations
-from expert.demonstrations import Demonstrations, load_demonstrations
+from expert.demonstrations import load_demonstrations
 from expert.experts import make_expert
 from expert.rendering import CannotRender, make_render_env, render
 from expert.video import captioned, encoder, side_by_side, write_video
 from gailfe.commands import command
 from gailfe.config.schema import Config
-from gailfe.envs.trajectory import Trajectory
+from gailfe.envs.trajectory import Demonstrations, Trajectory
 from gailfe.envs.vector import env_seeds
 from gailfe.storage.store import Store
 

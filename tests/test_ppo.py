@@ -7,7 +7,7 @@ import dataclasses
 
 import pytest
 import torch
-from helpers import assert_same_tensors, compose, seeded, unit_box
+from helpers import PENDULUM, assert_same_tensors, compose, seeded
 from torch import Tensor
 from torch.nn.utils import parameters_to_vector
 
@@ -32,7 +32,7 @@ def make_ppo(seed: int = 0, **overrides: object) -> PPO:
     }
     settings |= {"target_kl": None, "seed": seed, **overrides}
     config: PPOConfig = dataclasses.replace(compose().expert, **settings)
-    return PPO.create(config, observation_dim=3, action_space=unit_box(1))
+    return PPO(config, PENDULUM)
 
 
 def bandit(ppo: PPO, seed: int, target: float = 0.6) -> Batch:
