@@ -8,11 +8,12 @@ Also prints a table of what each expert in the store achieves.
 import json
 import math
 import sys
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from gailfe.config.arguments import ArgumentError, help_text, parse_arguments
+from gailfe.config.arguments import CommandError, run_command
 from gailfe.storage.files import atomic
 from gailfe.storage.names import CURVE, EVALUATION, MANIFEST
 from gailfe.storage.store import finished
@@ -144,31 +145,25 @@ def page(experts: list[Expert]) -> str:
     return "\n".join(lines) + "\n"
 
 
-def main(arguments: list[str]) -> int:
-    """The command; returns its exit status: 0, 1 for a store without experts, 2 for a wrong argument."""
-    if {"-h", "--help"} & set(arguments):
-        print(help_text(SUMMARY, ExpertsArguments, EXAMPLES))
-        return 0
-    try:
-        chosen = parse_arguments(ExpertsArguments, arguments)
-    except ArgumentError as error:
-        print(f"error: {error}", file=sys.stderr)
-        return 2
+def work(chosen: ExpertsArguments) -> None:
     try:
         experts = load_experts(Path(chosen.artifacts))
     except FileNotFoundError as error:
-        print(f"error: {error}", file=sys.stderr)
-        return 1
+        raise CommandError(str(error)) from error
     print(page(experts))
     trained = [expert for expert in experts if len(expert.curve)]
     if not trained:
         print(
             "Every expert here was trained elsewhere: there is no learning curve to draw, and no file is written."
         )
-        return 0
+        return
     paths = write_curves(trained, Path(chosen.out or Path(chosen.artifacts, "experts")))
     print("\n".join(["Wrote:", *(f"  {path}" for path in paths)]))
-    return 0
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """The command; returns its exit status: 0, 1 for a store without experts, 2 for a wrong argument."""
+    return run_command(ExpertsArguments, SUMMARY, EXAMPLES, work, arguments)
 
 
 def write_curves(experts: list[Expert], out: Path) -> list[Path]:
@@ -184,4 +179,4 @@ def write_curves(experts: list[Expert], out: Path) -> list[Path]:
 
 
 if __name__ == "__main__":
-    sys.exit(main(sys.argv[1:]))
+    sys.exit(main())

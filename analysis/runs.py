@@ -19,6 +19,7 @@ from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 from yaml import YAMLError
 
+from gailfe.config.arguments import CommandError
 from gailfe.storage.names import CONFIG, EXPERT_RECORD, METRICS
 
 log = logging.getLogger(__name__)
@@ -39,7 +40,7 @@ RULES_WITHOUT_Z_F = ("fixed", "relative")  # algo.failures.rule: Z_F is in the c
 IDENTITY_KEYS = frozenset({"env", "algo", "seed", "experiment"})
 
 
-class RunsError(ValueError):
+class RunsError(CommandError):
     """A source of curves that cannot be used; the message names the path and what would be valid."""
 
 

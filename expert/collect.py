@@ -52,7 +52,8 @@ def make_demonstrations(config: Config, store: Store, expert_folder: Path) -> Pa
 def demonstrations_recipe(config: Config) -> dict[str, Any]:
     """Everything that decides what the demonstrations are."""
     return {
-        "version": 1,
+        # Before version 2, all earlier checkpoints started from the initial states of the expert's episodes.
+        "version": 2 if config.demonstrations.earlier_checkpoints else 1,
         "env": env_recipe(config.env),
         "expert": artifact_key(expert_of(config).recipe()),
         "annotator": asdict(config.annotator),
@@ -93,8 +94,10 @@ def collect(config: Config, expert_folder: Path) -> tuple[Demonstrations, dict[s
                 "its mean action (demonstrations.deterministic=true)"
             )
     summary: dict[str, Any] = {"tried": len(expert) + len(failed), "kept": len(expert), "failed": len(failed)}
-    for path in earlier_checkpoints(expert_folder, settings.earlier_checkpoints):
+    seeds = initial_state_seeds(settings)[1:]
+    for path, seed in zip(earlier_checkpoints(expert_folder, settings.earlier_checkpoints), seeds, strict=False):
         younger = load_policy(path, env.observation_dim, env.action_space)
+        env = VectorEnv(config.env, 1, seed)
         episodes = itertools.islice(_episodes(env, younger.acting(generator)), settings.earlier_episodes)
         failed += [trajectory for trajectory in episodes if annotator(trajectory)]
         summary["earlier_tried"] = summary.get("earlier_tried", 0) + settings.earlier_episodes
@@ -102,6 +105,12 @@ def collect(config: Config, expert_folder: Path) -> tuple[Demonstrations, dict[s
     summary["expert_return_mean"] = _mean_return(expert)
     summary["failed_return_mean"] = _mean_return(failed)
     return Demonstrations(expert, failed), summary
+
+
+def initial_state_seeds(settings: CollectConfig) -> list[int]:
+    """The seed of the expert's initial states, then one for each earlier checkpoint, so that none starts alike."""
+    earlier = np.random.SeedSequence(settings.seed).generate_state(settings.earlier_checkpoints)
+    return [settings.seed, *earlier.tolist()]
 
 
 def _episodes(env: VectorEnv, act: Act) -> Iterator[Trajectory]:

@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any, ClassVar
 
 from gailfe.config import schema
-from gailfe.config.keys import AT_LEAST_ONE, key
+from gailfe.config.keys import AT_LEAST_ONE, ConfigError, key
 from gailfe.config.targets import Target, target_class
 from gailfe.envs.making import spaces_of
 from gailfe.nn.acting import CanAct
@@ -78,10 +78,13 @@ def expert_of(config: schema.Config) -> Expert:
     """The configured expert.
 
     Raises:
-        ConfigError: if its class can't be imported.
+        ConfigError: if its class can't be imported or isn't an `Expert`.
     """
-    expert: Expert = target_class("expert", config.expert._target_)(config)
-    return expert
+    target = config.expert._target_
+    found = target_class("expert", target)
+    if not issubclass(found, Expert):
+        raise ConfigError(f"expert._target_={target} must derive from {__name__}.Expert")
+    return found(config)
 
 
 def make_expert(config: schema.Config, store: Store) -> Path:

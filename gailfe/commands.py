@@ -6,6 +6,7 @@ import contextlib
 import functools
 import importlib.util
 import logging
+import os
 import shutil
 import sys
 import traceback
@@ -50,6 +51,8 @@ def command(usage: str) -> Callable[[Callable[[Config], Any]], Callable[[], None
         @functools.wraps(task)
         def main() -> None:
             refuse_shadowed_packages()
+            if not {"", str(Path.cwd())} & set(sys.path):  # so it is for the processes that a launcher starts
+                os.environ["PYTHONSAFEPATH"] = "1"
             if {"-h", "--help"} & set(sys.argv[1:]):
                 print(help_page(usage))  # Hydra's own shows parts of groups too, and takes seconds
             else:
@@ -98,8 +101,8 @@ def report_errors(cfg: DictConfig) -> Iterator[None]:
 
     A single job ends with its error. If the configuration is wrong there is no traceback, and a job that did
     nothing leaves no folder. A job of a sweep writes failure.txt into its folder and does not raise, so that the
-    other jobs run with every launcher; `SweepReport` names it at the end. For a sweeper that chooses its jobs as it
-    goes, as Optuna's does, the exception is raised as well: that sweeper decides what a failed job means.
+    other jobs run with every launcher; `SweepReport` names it at the end. For a sweeper that chooses its jobs as
+    it goes, as Optuna's does, the exception is raised as well: that sweeper decides what a failed job means.
     """
     folder = output_folder()
     if HydraConfig.get().mode is RunMode.RUN:

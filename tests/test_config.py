@@ -11,6 +11,7 @@ from typing import Any
 
 import hydra
 import pytest
+from helpers import compose
 from hydra.errors import HydraException
 from omegaconf import OmegaConf
 
@@ -83,11 +84,6 @@ EDGES: dict[str, tuple[list[Any], list[Any]]] = {
     "tracking.mode": (["offline", "online"], ["disabled", "Online"]),
 }
 NAMES_AND_WORDS = {key for key, (taken, _) in EDGES.items() if isinstance(taken[0], str)}
-
-
-def compose(*overrides: str) -> Config:
-    with hydra.initialize_config_module("conf", version_base="1.3"):
-        return parse(hydra.compose("config", list(overrides)))
 
 
 @pytest.fixture(scope="module")

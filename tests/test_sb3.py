@@ -15,8 +15,8 @@ from helpers import seeded
 from sb3_files import ALGORITHMS, compose, normalized, save_model
 
 from expert.collect import collect
+from expert.experts import expert_of, make_expert
 from expert.sb3 import load_sb3
-from expert.train import expert_recipe, make_expert
 from gailfe.storage.names import EVALUATION
 from gailfe.storage.store import Store, verify
 
@@ -116,14 +116,14 @@ def test_another_content_is_another_expert_and_another_place_is_not(
     first, second = tmp_path / "first.pkl", tmp_path / "second.pkl"
     normalized(first)
     normalized(second, clip_obs=5.0)
-    recipe = expert_recipe(compose(models["folder"] / "SAC.zip", "sac"))
-    assert expert_recipe(compose(moved, "sac")) == recipe
+    recipe = expert_of(compose(models["folder"] / "SAC.zip", "sac")).recipe()
+    assert expert_of(compose(moved, "sac")).recipe() == recipe
     others = [
-        expert_recipe(compose(tmp_path / "other.zip", "sac")),
-        expert_recipe(compose(moved, "sac", f"expert.vecnormalize={first}")),
-        expert_recipe(compose(moved, "sac", f"expert.vecnormalize={second}")),
-        expert_recipe(compose(moved, "sac", "expert.eval_episodes=1")),
-        expert_recipe(compose(moved, "sac", "env.max_episode_steps=21")),
+        expert_of(compose(tmp_path / "other.zip", "sac")).recipe(),
+        expert_of(compose(moved, "sac", f"expert.vecnormalize={first}")).recipe(),
+        expert_of(compose(moved, "sac", f"expert.vecnormalize={second}")).recipe(),
+        expert_of(compose(moved, "sac", "expert.eval_episodes=1")).recipe(),
+        expert_of(compose(moved, "sac", "env.max_episode_steps=21")).recipe(),
     ]
     assert len({json.dumps(other) for other in [recipe, *others]}) == 6
 

@@ -13,8 +13,8 @@ import pytest
 from gymnasium.envs.classic_control import PendulumEnv
 from sb3_files import compose, normalized, save_model
 
+from expert.experts import make_expert
 from expert.sb3 import load_sb3
-from expert.train import make_expert
 from gailfe.config.keys import ConfigError
 from gailfe.storage.store import Store
 
