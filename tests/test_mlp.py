@@ -37,71 +37,82 @@ def activation(request: pytest.FixtureRequest) -> str:
     return request.param
 
 
-def test_a_trace_ends_with_the_output_and_holds_what_each_layer_saw(sizes: list[int], activation: str) -> None:
+def test_activations_are_the_inputs_of_each_layer_and_the_output(sizes: list[int], activation: str) -> None:
     net, x = make(sizes, activation)
     with torch.no_grad():
-        trace = net.trace(x)
-    torch.testing.assert_close(trace[-1], net(x))
-    assert [t.shape[1] for t in trace] == sizes
+        activations = net.activations(x)
+    torch.testing.assert_close(activations[-1], net(x))
+    assert [t.shape[1] for t in activations] == sizes
     plain = {"tanh": torch.tanh, "relu": torch.relu}[activation]
     expected = x
-    for layer, seen in zip([m for m in net if isinstance(m, nn.Linear)], trace[:-1], strict=True):
-        torch.testing.assert_close(seen, expected)
+    for layer, inputs in zip([m for m in net if isinstance(m, nn.Linear)], activations[:-1], strict=True):
+        torch.testing.assert_close(inputs, expected)
         expected = plain(layer(expected))
 
 
 def test_vjp_is_autograds_gradient(sizes: list[int], activation: str) -> None:
     net, x = make(sizes, activation)
-    grad = randn_like(net(x), 1)
-    expected = torch.autograd.grad((net(x) * grad).sum(), list(net.parameters()))
+    cotangent = randn_like(net(x), 1)
+    expected = torch.autograd.grad((net(x) * cotangent).sum(), list(net.parameters()))
     with torch.no_grad():
-        gradients = net.vjp(net.trace(x), grad)
+        gradients = net.vjp(net.activations(x), cotangent)
     torch.testing.assert_close(gradients, list(expected))
     assert all(gradient.is_contiguous() for gradient in gradients)  # fused optimisers take that for granted
 
 
 def test_the_jacobians_products_are_autograds(sizes: list[int], activation: str) -> None:
     net, x = make(sizes, activation)
-    direction = [randn_like(parameter, i) for i, parameter in enumerate(net.parameters())]
+    tangents = [randn_like(parameter, i) for i, parameter in enumerate(net.parameters())]
     expected = torch.zeros_like(net(x))
     for row in range(len(x)):
         for column in range(expected.shape[1]):
             gradient = torch.autograd.grad(net(x)[row, column], list(net.parameters()))
-            expected[row, column] = concatenated(gradient) @ concatenated(direction)
-    grad = randn_like(expected, 7)
-    transposed = torch.autograd.grad((net(x) * grad).sum(), list(net.parameters()))
+            expected[row, column] = concatenated(gradient) @ concatenated(tangents)
+    cotangent = randn_like(expected, 7)
+    transposed = torch.autograd.grad((net(x) * cotangent).sum(), list(net.parameters()))
     with torch.no_grad():
-        jacobian = Jacobian(net, net.trace(x))
+        jacobian = Jacobian(net, net.activations(x))
         for _ in range(2):  # it is there to be used again
-            torch.testing.assert_close(jacobian.times(direction), expected)
-            torch.testing.assert_close(jacobian.transposed_times(grad), list(transposed))
+            torch.testing.assert_close(jacobian.jvp(tangents), expected)
+            torch.testing.assert_close(jacobian.vjp(cotangent), list(transposed))
 
 
-def test_the_input_gradient_and_its_own_derivative_are_autograds(sizes: list[int], activation: str) -> None:
+def test_autograd_differentiates_a_network_twice(sizes: list[int], activation: str) -> None:
+    """As the gradient penalty does, against torch's own layers."""
     net, x = make(sizes, activation)
     x.requires_grad_()
-    (slope,) = torch.autograd.grad(net(x).sum(), x, create_graph=True)
-    grad = randn_like(x, 2)
-    expected = torch.autograd.grad((slope * grad).sum(), list(net.parameters()), allow_unused=True)
-    with torch.no_grad():
-        trace = net.trace(x.detach())
-        ours, deltas = net.input_gradient(trace)
-        gradients = net.input_gradient_vjp(trace, deltas, grad)
-    torch.testing.assert_close(ours, slope.detach())
-    assert all(gradient.is_contiguous() for gradient in gradients)
-    for gradient, theirs, parameter in zip(gradients, expected, net.parameters(), strict=True):
-        torch.testing.assert_close(gradient, torch.zeros_like(parameter) if theirs is None else theirs)
+    plain = nn.Sequential(*(nn.Tanh() if isinstance(module, Tanh) else module for module in net))
+    results = []
+    for module in (net, plain):
+        (slope,) = torch.autograd.grad(module(x).sum(), x, create_graph=True)
+        loss = (slope * randn_like(x, 2)).square().sum()
+        second = torch.autograd.grad(loss, list(net.parameters()), allow_unused=True)
+        results.append([slope, *(torch.zeros(()) if gradient is None else gradient for gradient in second)])
+    torch.testing.assert_close(*results)
 
 
-def test_tanh_is_tanh_and_twice_differentiable() -> None:
+def test_tanh_is_tanh_in_place_and_twice_differentiable() -> None:
     x = torch.linspace(-12, 12, 101, dtype=torch.float64, requires_grad=True)
-    torch.testing.assert_close(Tanh()(x), torch.tanh(x))
+
+    def tanh(values: Tensor) -> Tensor:
+        return Tanh()(values.clone())
+
+    torch.testing.assert_close(tanh(x), torch.tanh(x))
     single = x.detach().float()
-    torch.testing.assert_close(Tanh()(single), torch.tanh(single), rtol=3e-7, atol=0.0)
-    assert torch.equal(single, x.detach().float())  # its input is left alone
-    assert torch.autograd.gradcheck(Tanh(), x)
-    assert torch.autograd.gradgradcheck(Tanh(), x)
-    assert Tanh()(torch.tensor([float("nan")])).isnan().all()
+    expected = torch.tanh(single)
+    assert Tanh()(single) is single
+    torch.testing.assert_close(single, expected, rtol=3e-7, atol=0.0)
+    assert torch.autograd.gradcheck(tanh, x)
+    assert torch.autograd.gradgradcheck(tanh, x)
+    assert tanh(torch.tensor([float("nan")])).isnan().all()
+
+
+def test_autograd_notices_that_tanh_overwrote_what_another_gradient_needs() -> None:
+    x = torch.ones(3, requires_grad=True)
+    exponential = x.exp()  # its derivative is itself
+    total = Tanh()(exponential).sum()
+    with pytest.raises(RuntimeError, match="modified by an inplace operation"):
+        total.backward()
 
 
 def test_flat_parameters_and_the_networks_are_the_same_memory() -> None:

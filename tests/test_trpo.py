@@ -16,7 +16,7 @@ from torch.nn.utils import parameters_to_vector
 
 import gailfe.algorithms.trpo
 from gailfe.algorithms.trpo import conjugate_gradient, fisher_vector_product, trpo_step
-from gailfe.nn.mlp import Trace
+from gailfe.nn.mlp import Activations
 from gailfe.nn.policy import GaussianPolicy
 
 
@@ -59,7 +59,7 @@ def test_fisher_vector_product_is_the_hessian_of_the_mean_kl_log_std_included(da
     size = len(matrix)
     assert torch.linalg.matrix_rank(matrix[-2:, -2:]) == 2  # the log-std curves the KL too
     with torch.no_grad():
-        multiply = fisher_vector_product(policy, policy.mean.trace(x), damping)
+        multiply = fisher_vector_product(policy, policy.mean.activations(x), damping)
         products = torch.stack([multiply(unit) for unit in torch.eye(size, dtype=torch.float64)])
     torch.testing.assert_close(products, matrix + damping * torch.eye(size, dtype=torch.float64))
 
@@ -175,8 +175,10 @@ def test_a_step_that_cannot_improve_leaves_the_weights_bit_identical(
 
 
 def test_a_step_that_overshoots_is_shortened_until_it_keeps_the_bound(monkeypatch: pytest.MonkeyPatch) -> None:
-    def underestimate(policy: GaussianPolicy, trace: Trace, damping: float) -> Callable[[Tensor], Tensor]:
-        multiply = fisher_vector_product(policy, trace, damping)
+    def underestimate(
+        policy: GaussianPolicy, activations: Activations, damping: float
+    ) -> Callable[[Tensor], Tensor]:
+        multiply = fisher_vector_product(policy, activations, damping)
         return lambda v: 0.01 * multiply(v)  # the full step comes out ten times too long
 
     monkeypatch.setattr(gailfe.algorithms.trpo, "fisher_vector_product", underestimate)

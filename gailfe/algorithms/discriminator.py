@@ -1,4 +1,4 @@
-"""The discriminator, its losses from equations (1) and (4), and the reward that it gives.
+"""The discriminator D_ω: its training objective, equations (1) and (4), and the reward that it gives.
 
 Orientation: D_ω(s, a) is the probability that the pair came from the *policy*. D = sigmoid(logit).
 """
@@ -28,7 +28,12 @@ class DiscriminatorConfig:
 
 
 class Discriminator(nn.Module):
-    """D_ω on normalised observations and unit actions."""
+    """D_ω, an MLP on pairs of normalised observations and unit actions; its output is a logit.
+
+    Args:
+        config: `hidden_sizes`.
+        generator: draws the initial weights.
+    """
 
     def __init__(
         self, observation_dim: int, action_dim: int, config: DiscriminatorConfig, generator: torch.Generator
@@ -37,27 +42,33 @@ class Discriminator(nn.Module):
         self.logit = MLP([observation_dim + action_dim, *config.hidden_sizes, 1], generator)
 
     def forward(self, pairs: Tensor) -> Tensor:
-        """(…, obs_dim + action_dim) → logits (…)."""
+        """Compute the logits (…) of pairs (…, obs_dim + action_dim)."""
         return self.logit(pairs).squeeze(-1)
 
 
 def log_d(logits: Tensor) -> Tensor:
-    """log D."""
+    """Compute log D from logits, elementwise."""
     return F.logsigmoid(logits)
 
 
 def reward(logits: Tensor) -> Tensor:
-    """The policy's reward, r(s, a) = −log D(s, a): positive everywhere, large where D takes it for the expert."""
+    """Compute the policy's reward r(s, a) = −log D(s, a), elementwise.
+
+    It is positive everywhere, and large where D takes the pair for the expert's.
+    """
     return -log_d(logits)
 
 
 def gailfe_objective(
     policy_logits: Tensor, expert_logits: Tensor, failed_logits: Tensor | None, lambda_f: float, z_f: float
 ) -> Tensor:
-    """What ω ascends: equation (4), or equation (1) where `failed_logits` is None; without the entropy, which
-    does not depend on ω.
+    """Compute what ω maximises: equation (4), or equation (1) where `failed_logits` is None.
 
-    E_π[log D] + E_E[log(1 − D)] + λ_F·(E_βF[log D] − Z_F).
+    E_π[log D] + E_E[log(1 − D)] + λ_F·(E_βF[log D] − Z_F). The policy's entropy is left out: it does not depend on
+    ω.
+
+    Args:
+        policy_logits, expert_logits, failed_logits: of the three sources' pairs, (n,) each; n may differ.
     """
     objective = log_d(policy_logits).mean() + log_d(-expert_logits).mean()  # 1 − σ(x) = σ(−x)
     if failed_logits is not None:
@@ -66,57 +77,30 @@ def gailfe_objective(
 
 
 def logit_entropy(logits: Tensor) -> Tensor:
-    """Mean entropy of the Bernoulli D [nats]; maximised with a small weight, it keeps D from saturating."""
-    return (F.softplus(logits) - torch.sigmoid(logits) * logits).mean()
+    """Compute the mean entropy of the Bernoulli distribution D [nats] (Ho & Ermon's code).
 
-
-def loss_gradient(
-    policy_logits: Tensor,
-    expert_logits: Tensor,
-    failed_logits: Tensor | None,
-    lambda_f: float,
-    entropy_weight: float,
-) -> Tensor:
-    """The gradient of −`gailfe_objective` − entropy_weight · `logit_entropy` in the logits.
-
-    The entropy is not of the failed pairs: at λ_F = 0 this must be GAIL.
-
-    Returns:
-        (n, 1): of the policy's logits, the expert's and, where λ_F > 0, the failed ones, in that order.
+    It is maximised with a small weight, which keeps D from saturating.
     """
-    # d log σ(x) / dx = σ(−x)
-    parts = [
-        -torch.sigmoid(-policy_logits) / len(policy_logits),
-        torch.sigmoid(expert_logits) / len(expert_logits),
-    ]
-    gradient = torch.cat(parts)
-    if entropy_weight > 0:
-        logits = torch.cat([policy_logits, expert_logits])
-        d = torch.sigmoid(logits)
-        gradient += logits * (d * (1 - d)) * (entropy_weight / len(logits))
-    if failed_logits is not None and lambda_f > 0:
-        gradient = torch.cat([gradient, -lambda_f * torch.sigmoid(-failed_logits) / len(failed_logits)])
-    return gradient.unsqueeze(-1)
+    return (F.softplus(logits) - torch.sigmoid(logits) * logits).mean()
 
 
 def gradient_penalty(
     discriminator: Discriminator, policy_pairs: Tensor, expert_pairs: Tensor, generator: torch.Generator
-) -> tuple[Tensor, list[Tensor]]:
-    """E[(‖∇ logit‖ − 1)²] between policy and expert pairs (Gulrajani et al. 2017, equation 3).
+) -> Tensor:
+    """Compute E[(‖∇ logit‖ − 1)²] at random points between policy and expert pairs.
 
-    Returns:
-        The penalty, and its gradient in the parameters.
+    This is the penalty of WGAN-GP (Gulrajani et al. 2017, equation 3), on the logits; it keeps D from saturating.
+
+    Args:
+        policy_pairs, expert_pairs: (n, obs_dim + action_dim).
+        generator: draws the points.
     """
     mix = torch.rand(len(policy_pairs), 1, generator=generator).to(policy_pairs)
-    trace = discriminator.logit.trace(torch.lerp(expert_pairs, policy_pairs, mix))
-    slope, deltas = discriminator.logit.input_gradient(trace)
-    norm = torch.linalg.vector_norm(slope, dim=-1, keepdim=True)
-    excess = norm - 1
-    direction = slope * (2 * excess / (norm.clamp(min=1e-12) * len(slope)))
-    return excess.square().mean(), discriminator.logit.input_gradient_vjp(trace, deltas, direction)
+    points = torch.lerp(expert_pairs, policy_pairs, mix).requires_grad_()
+    (gradients,) = torch.autograd.grad(discriminator(points).sum(), points, create_graph=True)
+    return (torch.linalg.vector_norm(gradients, dim=-1) - 1).square().mean()
 
 
-@torch.no_grad()
 def discriminator_step(
     discriminator: Discriminator,
     optimizer: torch.optim.Optimizer,
@@ -128,38 +112,46 @@ def discriminator_step(
     config: DiscriminatorConfig,
     generator: torch.Generator,
 ) -> dict[str, float]:
-    """One gradient step on ω.
+    """Take one gradient step on ω.
+
+    It ascends `gailfe_objective` + config.logit_entropy · `logit_entropy` − config.gradient_penalty ·
+    `gradient_penalty`. Entropy and penalty do not see the failed pairs: at λ_F = 0 the step must be GAIL's.
 
     Args:
         policy_pairs, expert_pairs, failed_pairs: (batch_size, obs_dim + action_dim); no failed pairs for
             GAIL, or while β_F is empty.
+        generator: draws the points of the gradient penalty.
 
     Returns:
-        discriminator_loss, d_policy and d_expert (mean D), with failed pairs d_failed and log_d_failed (mean
-        log D) too; all from before the step.
+        discriminator_loss, d_policy and d_expert (mean D), and, with failed pairs, d_failed and log_d_failed (mean
+        log D); all from before the step.
     """
-    sources = [policy_pairs, expert_pairs] + ([] if failed_pairs is None else [failed_pairs])
-    trace = discriminator.logit.trace(torch.cat(sources))
-    policy_logits, expert_logits, *rest = trace[-1].squeeze(-1).split([len(pairs) for pairs in sources])
-    failed_logits = rest[0] if rest else None
+    policy_logits, expert_logits = discriminator(policy_pairs), discriminator(expert_pairs)
+    failed_logits = None
+    if failed_pairs is not None:
+        with torch.set_grad_enabled(lambda_f > 0):  # at λ_F = 0 they are measured, and have no gradient
+            failed_logits = discriminator(failed_pairs)
     loss = -gailfe_objective(policy_logits, expert_logits, failed_logits, lambda_f, z_f)
-    loss -= config.logit_entropy * logit_entropy(torch.cat([policy_logits, expert_logits]))
-    grad = loss_gradient(policy_logits, expert_logits, failed_logits, lambda_f, config.logit_entropy)
-    gradients = discriminator.logit.vjp([layer[: len(grad)] for layer in trace], grad)
+    loss = loss - config.logit_entropy * logit_entropy(torch.cat([policy_logits, expert_logits]))
     if config.gradient_penalty > 0:
-        penalty, slopes = gradient_penalty(discriminator, policy_pairs, expert_pairs, generator)
-        loss += config.gradient_penalty * penalty
-        for gradient, slope in zip(gradients, slopes, strict=True):
-            gradient.add_(slope, alpha=config.gradient_penalty)
-    for parameter, gradient in zip(discriminator.parameters(), gradients, strict=True):
-        parameter.grad = gradient
+        penalty = gradient_penalty(discriminator, policy_pairs, expert_pairs, generator)
+        loss = loss + config.gradient_penalty * penalty
+    optimizer.zero_grad()
+    loss.backward()
     optimizer.step()
+    return _info(loss, policy_logits, expert_logits, failed_logits)
+
+
+@torch.no_grad()
+def _info(
+    loss: Tensor, policy_logits: Tensor, expert_logits: Tensor, failed_logits: Tensor | None
+) -> dict[str, float]:
     info = {
         "discriminator_loss": loss.item(),
         "d_policy": torch.sigmoid(policy_logits).mean().item(),
         "d_expert": torch.sigmoid(expert_logits).mean().item(),
     }
-    if rest:
-        info["d_failed"] = torch.sigmoid(rest[0]).mean().item()
-        info["log_d_failed"] = log_d(rest[0]).mean().item()
+    if failed_logits is not None:
+        info["d_failed"] = torch.sigmoid(failed_logits).mean().item()
+        info["log_d_failed"] = log_d(failed_logits).mean().item()
     return info

@@ -139,17 +139,19 @@ class PPO:
         """One gradient step on a minibatch; its kl, clip_fraction and value_loss from before it."""
         config, policy = self.config, self.policy
         advantages = (advantages - advantages.mean()) / (advantages.std() + 1e-8)
-        policy_trace, value_trace = policy.mean.trace(x), self.value.trace(x)
-        log_ratio = log_prob(policy_trace[-1], policy.log_std, samples) - old_log_prob
+        policy_activations, value_activations = policy.mean.activations(x), self.value.activations(x)
+        log_ratio = log_prob(policy_activations[-1], policy.log_std, samples) - old_log_prob
         weights, kl, clip_fraction = surrogate(log_ratio, advantages, config.clip)
-        mean_gradient, log_std_gradient = log_prob_gradient(policy_trace[-1], policy.log_std, samples, weights)
-        error = value_trace[-1] - returns.unsqueeze(-1)
+        mean_gradient, log_std_gradient = log_prob_gradient(
+            policy_activations[-1], policy.log_std, samples, weights
+        )
+        error = value_activations[-1] - returns.unsqueeze(-1)
         # Of the loss: minus the surrogate and the entropy's bonus, plus half the squared error of the values.
         gradient = concatenated(
             [
-                *policy.mean.vjp(policy_trace, -mean_gradient),
+                *policy.mean.vjp(policy_activations, -mean_gradient),
                 -(log_std_gradient + config.entropy_coefficient),
-                *self.value.vjp(value_trace, error / len(error)),
+                *self.value.vjp(value_activations, error / len(error)),
             ]
         )
         norm = torch.linalg.vector_norm(gradient)

@@ -12,7 +12,7 @@ from torch.nn.utils import vector_to_parameters
 from gailfe.config.keys import AT_LEAST_ONE, NOT_NEGATIVE, POSITIVE, Valid, key
 from gailfe.nn.gaussian import entropy, kl_divergence, log_prob, log_prob_gradient
 from gailfe.nn.jacobian import Jacobian
-from gailfe.nn.mlp import Trace, concatenated, split_like
+from gailfe.nn.mlp import Activations, concatenated, split_like
 from gailfe.nn.policy import GaussianPolicy
 
 INSIDE_UNIT = Valid(lambda value: 0 < value < 1, "between 0 and 1, both excluded")
@@ -32,10 +32,16 @@ class TRPOConfig:
 def conjugate_gradient(
     multiply: Callable[[Tensor], Tensor], b: Tensor, iterations: int, tolerance: float = 1e-10
 ) -> tuple[Tensor, Tensor]:
-    """Solve A x = b for a symmetric positive definite A given by `multiply`, starting from x = 0.
+    """Solve A x = b for a symmetric positive definite matrix A, starting from x = 0.
+
+    Args:
+        multiply: v ↦ A v, (k,) → (k,).
+        b: (k,).
+        iterations: the largest number of them.
+        tolerance: the solver also stops when the residual's squared norm is below it.
 
     Returns:
-        x, and A x, which is b less the residual.
+        x (k,), and A x (k,), which is b minus the residual.
     """
     x = torch.zeros_like(b)
     residual, direction = b.clone(), b.clone()
@@ -52,22 +58,30 @@ def conjugate_gradient(
     return x, b - residual
 
 
-def fisher_vector_product(policy: GaussianPolicy, trace: Trace, damping: float) -> Callable[[Tensor], Tensor]:
-    """v ↦ (F + damping·I) v, F the Hessian of KL(π_θ ‖ π) at π = π_θ, averaged over the rows of `trace`.
+def fisher_vector_product(
+    policy: GaussianPolicy, activations: Activations, damping: float
+) -> Callable[[Tensor], Tensor]:
+    """Return v ↦ (F + damping·I) v, F the Fisher matrix: the curvature of the KL divergence at the policy.
 
-    For a Gaussian F = Jᵀ diag(σ⁻²) J / n in the parameters of the mean, J its Jacobian, and 2·I in the log-std.
+    F is the Hessian of KL(π_θ ‖ π) at π = π_θ, averaged over n observations. For a Gaussian it equals its
+    Gauss–Newton form: Jᵀ diag(σ⁻²) J / n in the mean's parameters, J the mean's Jacobian, and 2·I in the log-std.
 
     Args:
-        trace: of `policy.mean` at normalised observations (n, obs_dim).
+        policy: must not change while the function is in use.
+        activations: of `policy.mean` at normalised observations (n, obs_dim).
+        damping: added to the diagonal.
+
+    Returns:
+        A function of vectors (num_parameters,), the log-std last.
     """
     parameters = list(_parameters(policy))
-    jacobian = Jacobian(policy.mean, trace)
-    precision = torch.exp(-2 * policy.log_std) / len(trace[0])
+    jacobian = Jacobian(policy.mean, activations)
+    precision = torch.exp(-2 * policy.log_std) / len(activations[0])
 
     def multiply(v: Tensor) -> Tensor:
-        *direction, log_std = split_like(v, parameters)
-        moved = jacobian.times(direction).mul_(precision)
-        product = concatenated([*jacobian.transposed_times(moved), 2 * log_std])
+        *mean_tangents, log_std_tangent = split_like(v, parameters)
+        output_tangents = jacobian.jvp(mean_tangents)
+        product = concatenated([*jacobian.vjp(output_tangents.mul_(precision)), 2 * log_std_tangent])
         return product.add_(v, alpha=damping)
 
     return multiply
@@ -82,37 +96,37 @@ def trpo_step(
     lambda_h: float,
     config: TRPOConfig,
 ) -> dict[str, float]:
-    """Improve the policy's surrogate objective within KL(old ‖ new) ≤ `config.max_kl`.
+    """Improve the policy's surrogate objective under the constraint KL(old ‖ new) ≤ `config.max_kl`.
 
-    The objective is E[π(a|s)/π_old(a|s) Â] + λ_H·H(π): the entropy is maximised, as in Ho & Ermon's
-    objective; the sign that equation (1) prints would minimise it. A backtracking line search along the natural
-    gradient takes the first step that improves the objective within the bound; if none does, the
-    policy stays as it is.
+    The objective is E[π(a|s)/π_old(a|s) Â] + λ_H·H(π): the entropy is maximised, as in Ho & Ermon's objective; the
+    sign that equation (1) prints would minimise it. The step goes along the natural gradient F⁻¹ g. The first step
+    tried is the one at which a quadratic model of the KL divergence meets the bound; shorter ones follow until the
+    objective improves within the bound. If none does that, the policy stays as it is.
 
     Args:
         policy: changed in place.
         x: normalised observations (n, obs_dim).
-        samples: what the policy drew, unit actions (n, action_dim).
-        advantages: (n,), standardised here.
-        lambda_h: weight of the entropy.
+        samples: the policy's samples there, unit actions (n, action_dim).
+        advantages: Â (n,), standardised here.
+        lambda_h: λ_H, weight of the entropy.
 
     Returns:
-        kl [nats] of the step taken, entropy [nats] after it, surrogate_improvement, and backtracks
-        (`config.max_backtracks` when every one failed).
+        kl [nats] of the step taken, entropy [nats] after it, surrogate_improvement, and backtracks, the number of
+        steps that were refused (`config.max_backtracks`: all of them).
     """
     advantages = (advantages - advantages.mean()) / (advantages.std() + 1e-8)
-    trace = policy.mean.trace(x)
-    old_mean, old_log_std = trace[-1], policy.log_std.clone()
+    activations = policy.mean.activations(x)
+    old_mean, old_log_std = activations[-1], policy.log_std.clone()
     old_log_prob = log_prob(old_mean, old_log_std, samples)
 
     def objective(mean: Tensor, log_std: Tensor) -> Tensor:
         ratio = torch.exp(log_prob(mean, log_std, samples) - old_log_prob)
         return (ratio * advantages).mean() + lambda_h * entropy(log_std)
 
-    # At the old policy the ratio is one, and its gradient that of log π.
+    # At the old policy the ratio is 1, and its gradient is that of log π.
     mean_gradient, log_std_gradient = log_prob_gradient(old_mean, old_log_std, samples, advantages / len(x))
-    gradient = concatenated([*policy.mean.vjp(trace, mean_gradient), log_std_gradient + lambda_h])
-    fisher = fisher_vector_product(policy, trace, config.cg_damping)
+    gradient = concatenated([*policy.mean.vjp(activations, mean_gradient), log_std_gradient + lambda_h])
+    fisher = fisher_vector_product(policy, activations, config.cg_damping)
     direction, product = conjugate_gradient(fisher, gradient, config.cg_iterations)
     full_step = torch.sqrt(2 * config.max_kl / (direction @ product + 1e-12)) * direction
 
@@ -121,7 +135,7 @@ def trpo_step(
     start = concatenated(parameters)
     for backtracks in range(config.max_backtracks):
         vector_to_parameters(start + config.backtrack_ratio**backtracks * full_step, parameters)
-        mean = policy.mean.trace(x)[-1]
+        mean = policy.mean.activations(x)[-1]
         kl = kl_divergence(old_mean, old_log_std, mean, policy.log_std)
         improvement = objective(mean, policy.log_std) - before
         if kl <= config.max_kl and improvement > 0:  # NaN fails both

@@ -1,4 +1,4 @@
-"""The Jacobian of a network's outputs in its parameters, to multiply by many times at the same inputs."""
+"""The Jacobian of a network's outputs in its parameters, for many products at the same inputs."""
 
 from __future__ import annotations
 
@@ -7,60 +7,69 @@ from collections.abc import Sequence
 import torch
 from torch import Tensor
 
-from gailfe.nn.mlp import MLP, Trace, weight_gradient
+from gailfe.nn.mlp import MLP, Activations, weight_gradient
 
 
 class Jacobian:
-    """J of an `MLP` at n inputs, kept in factors.
+    """J = ∂ outputs / ∂ parameters of an `MLP` at n inputs, for products with vectors: J v and Jᵀ u.
 
-    Output k moves with the weights of layer l as δ ⊗ a: `a` is what the layer saw, δ how the output moves with
-    what the layer gives. All δ are computed once; a product then takes one matrix product a hidden layer, where
-    going through the network takes two. Meant for `torch.no_grad()`.
+    The derivative of output k in a layer's weights is the outer product of ∂ output k / ∂ z, z the layer's values
+    before the activation function, and the layer's inputs. All ∂ output / ∂ z are computed once, by the
+    constructor. A product then takes one matrix product for each hidden layer, where forward or reverse mode
+    through the network takes two. Use it under `torch.no_grad()`.
 
     Args:
-        net: unchanged as long as this is used.
-        trace: of `net` at (n, in).
+        net: must not change while this object is in use.
+        activations: of `net` at (n, in).
     """
 
-    def __init__(self, net: MLP, trace: Trace) -> None:
-        self._last = net.weights[-1]
-        *self._hidden, self._seen = trace[:-1]  # by the hidden layers, and by the last one
-        self._slopes = [net.slope(activations) for activations in trace[1:-1]]
-        # δ of the last layer is the identity, of the last hidden one its weights times a slope: kept so, as a
-        # product with few columns. Of the others: for every output (n, width).
-        self._deltas: list[list[Tensor]] = []
-        pulled = [row * self._slopes[-1] for row in self._last] if self._hidden else []
-        for weight, slope in zip(net.weights[-2:0:-1], self._slopes[-2::-1], strict=True):
-            pulled = [(delta @ weight).mul_(slope) for delta in pulled]
-            self._deltas.insert(0, pulled)
+    def __init__(self, net: MLP, activations: Activations) -> None:
+        self._last_weight = net.weights[-1]
+        *self._hidden_inputs, self._last_inputs = activations[:-1]  # of the hidden layers, and of the last layer
+        self._derivatives = [net.activation_derivative(y) for y in activations[1:-1]]  # φ'(z), (n, width)
+        # ∂ output / ∂ z of each hidden layer but the last one: for every output, (n, width). For the last hidden
+        # layer it is the last weights times φ'(z), and stays in these two factors: a product with few columns.
+        self._output_derivatives: list[list[Tensor]] = []
+        of_outputs = [row * self._derivatives[-1] for row in self._last_weight] if self._hidden_inputs else []
+        for weight, derivative in zip(net.weights[-2:0:-1], self._derivatives[-2::-1], strict=True):
+            of_outputs = [(of_output @ weight).mul_(derivative) for of_output in of_outputs]
+            self._output_derivatives.insert(0, of_outputs)
 
-    def times(self, direction: Sequence[Tensor]) -> Tensor:
-        """J direction, (n, out): how the outputs move when the parameters move along `direction`."""
-        output = torch.addmm(direction[-1], self._seen, direction[-2].t())
-        moved = [
-            torch.addmm(bias, seen, weight.t())
-            for seen, weight, bias in zip(self._hidden, direction[:-2:2], direction[1:-2:2], strict=True)
+    def jvp(self, tangents: Sequence[Tensor]) -> Tensor:
+        """Compute J v, (n, out): the directional derivative of the outputs.
+
+        Args:
+            tangents: v, one tensor for each parameter, in its shape.
+        """
+        output = torch.addmm(tangents[-1], self._last_inputs, tangents[-2].t())
+        layer_tangents = [  # of z, (n, width), from the layer's own parameters
+            torch.addmm(bias, inputs, weight.t())
+            for inputs, weight, bias in zip(self._hidden_inputs, tangents[:-2:2], tangents[1:-2:2], strict=True)
         ]
-        if moved:
-            output.addmm_(moved.pop().mul_(self._slopes[-1]), self._last.t())
-        for delta, move in zip(self._deltas, moved, strict=True):
-            output += torch.stack([torch.linalg.vecdot(of_output, move) for of_output in delta], dim=-1)
+        if layer_tangents:
+            output.addmm_(layer_tangents.pop().mul_(self._derivatives[-1]), self._last_weight.t())
+        for of_outputs, tangent in zip(self._output_derivatives, layer_tangents, strict=True):
+            output += torch.stack([torch.linalg.vecdot(of_output, tangent) for of_output in of_outputs], dim=-1)
         return output
 
-    def transposed_times(self, grad: Tensor) -> list[Tensor]:
-        """Jᵀ grad: the gradient in the parameters, given the one in the outputs, (n, out)."""
-        gradients = [weight_gradient(grad, self._seen), grad.sum(0)]
-        pulled = [_weighted_sum(delta, grad) for delta in self._deltas]
-        if self._hidden:
-            pulled.append((grad @ self._last).mul_(self._slopes[-1]))
-        for seen, pull in zip(reversed(self._hidden), reversed(pulled), strict=True):
-            gradients = [weight_gradient(pull, seen), pull.sum(0), *gradients]
+    def vjp(self, cotangent: Tensor) -> list[Tensor]:
+        """Compute Jᵀ u, one tensor for each parameter: its gradient, where u is the gradient in the outputs.
+
+        Args:
+            cotangent: u, (n, out).
+        """
+        gradients = [weight_gradient(cotangent, self._last_inputs), cotangent.sum(0)]
+        layer_cotangents = [_weighted_sum(of_outputs, cotangent) for of_outputs in self._output_derivatives]
+        if self._hidden_inputs:
+            layer_cotangents.append((cotangent @ self._last_weight).mul_(self._derivatives[-1]))
+        for inputs, layer_cotangent in zip(reversed(self._hidden_inputs), reversed(layer_cotangents), strict=True):
+            gradients = [weight_gradient(layer_cotangent, inputs), layer_cotangent.sum(0), *gradients]
         return gradients
 
 
-def _weighted_sum(delta: Sequence[Tensor], grad: Tensor) -> Tensor:
-    """Σ_k grad[:, k]·delta[k], (n, width); there are few k, and an einsum would make n small products of it."""
-    total = delta[0] * grad[:, :1]
-    for k in range(1, len(delta)):
-        total.addcmul_(delta[k], grad[:, k : k + 1])
+def _weighted_sum(of_outputs: Sequence[Tensor], cotangent: Tensor) -> Tensor:
+    """Compute Σ_k cotangent[:, k] · of_outputs[k], (n, width); an einsum would make n small products of it."""
+    total = of_outputs[0] * cotangent[:, :1]
+    for k in range(1, len(of_outputs)):
+        total.addcmul_(of_outputs[k], cotangent[:, k : k + 1])
     return total

@@ -1,8 +1,9 @@
-"""Multi-layer perceptrons, and their derivatives written out.
+"""Multi-layer perceptrons, a fast tanh, and a vector-Jacobian product for the policy and the value function.
 
-These networks are so small that autograd's bookkeeping costs more than their arithmetic, and torch's tanh more
-than the matrix products around it; where a gradient is taken thousands of times a minute, it is written out here.
-Autograd works on an `MLP` as on any module, and is what the tests compare with.
+An `MLP` is an ordinary module: autograd differentiates it, once or twice, and the discriminator trains that way.
+TRPO, PPO and the value function compute thousands of gradients a minute, of networks so small that autograd's
+bookkeeping costs more than the arithmetic. They use `MLP.activations` and `MLP.vjp` instead; tests compare these
+with autograd.
 """
 
 from __future__ import annotations
@@ -15,34 +16,13 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-Trace = list[Tensor]  # what each linear layer of a network saw, and last the network's output
-
-
-class _Tanh(torch.autograd.Function):
-    """By numpy on a CPU, ten times as fast as torch's."""
-
-    @staticmethod
-    def forward(ctx, x: Tensor) -> Tensor:  # type: ignore[no-untyped-def]
-        y = tanh_(x.clone())
-        ctx.save_for_backward(y)
-        return y
-
-    @staticmethod
-    def backward(ctx, grad: Tensor) -> Tensor:  # type: ignore[no-untyped-def]
-        (y,) = ctx.saved_tensors
-        return grad * (1 - y * y)
-
-
-class Tanh(nn.Module):
-    def forward(self, x: Tensor) -> Tensor:
-        return _Tanh.apply(x)
-
-
-ACTIVATIONS = {"tanh": Tanh, "relu": nn.ReLU}
+# The values in one forward pass: the input, each hidden layer after its activation function, and the output.
+# Entry l is the input of linear layer l.
+Activations = list[Tensor]
 
 
 def tanh_(x: Tensor) -> Tensor:
-    """tanh in place, without a gradient."""
+    """Compute tanh in place, without a gradient; on a CPU by numpy, ten times as fast as torch."""
     if x.device.type != "cpu":
         return x.tanh_()
     values = x.detach().numpy()
@@ -50,17 +30,43 @@ def tanh_(x: Tensor) -> Tensor:
     return x
 
 
-class MLP(nn.Sequential):
-    """Orthogonal weights and zero biases, linear at its output.
+class _Tanh(torch.autograd.Function):
+    """`tanh_` with a gradient, which is differentiable too: the gradient penalty needs the second derivative."""
 
-    `trace`, `vjp` and `input_gradient` are meant for `torch.no_grad()`; lists of tensors that stand for
-    the parameters are in the order of `parameters()`: weight, bias, weight, bias, …
+    @staticmethod
+    def forward(ctx, x: Tensor) -> Tensor:  # type: ignore[no-untyped-def]
+        y = tanh_(x)
+        ctx.mark_dirty(y)
+        ctx.save_for_backward(y)
+        return y
+
+    @staticmethod
+    def backward(ctx, grad: Tensor) -> Tensor:  # type: ignore[no-untyped-def]
+        (y,) = ctx.saved_tensors
+        return torch.ops.aten.tanh_backward(grad, y)  # grad · (1 − y²); torch knows the derivative of this too
+
+
+class Tanh(nn.Module):
+    """tanh in place, as `nn.ReLU(inplace=True)` is: for the output of a linear layer, which nobody else reads."""
+
+    def forward(self, x: Tensor) -> Tensor:
+        return _Tanh.apply(x)
+
+
+ACTIVATIONS = {"tanh": Tanh, "relu": nn.ReLU}
+
+
+class MLP(nn.Sequential):
+    """A multi-layer perceptron with a linear output, orthogonal initial weights and zero initial biases.
+
+    Use `activations` and `vjp` under `torch.no_grad()`. A list with one tensor for each parameter is in the order
+    of `parameters()`: weight, bias, weight, bias, …
 
     Args:
-        sizes: of the input, the hidden layers and the output.
-        generator: of the weights.
+        sizes: widths of the input, the hidden layers and the output.
+        generator: draws the weights.
         activation: a key of ACTIVATIONS.
-        output_gain: scales the last layer's weights.
+        output_gain: scale of the last layer's weights.
     """
 
     def __init__(
@@ -88,24 +94,25 @@ class MLP(nn.Sequential):
         self.biases = [layer.bias for layer in linear]
 
     def _apply(self, fn: Callable[[Tensor], Tensor], recurse: bool = True) -> MLP:
-        """What `to` and its like call; a device may get new parameters instead of the old ones' data."""
+        """Called by `to` and similar methods, which may replace the parameters: look them up again."""
         super()._apply(fn, recurse)
         self._gather()
         return self
 
-    def trace(self, x: Tensor) -> Trace:
-        """A forward pass at `x` (n, in) with all that its derivatives need; the output is its last entry."""
-        trace = [x]
+    def activations(self, x: Tensor) -> Activations:
+        """Run a forward pass at `x` (n, in), and keep all that derivatives need; the last entry is the output."""
+        activations = [x]
         for weight, bias in zip(self.weights[:-1], self.biases[:-1], strict=True):
-            z = torch.addmm(bias, trace[-1], weight.t())
-            trace.append(tanh_(z) if self._is_tanh else z.relu_())
-        trace.append(torch.addmm(self.biases[-1], trace[-1], self.weights[-1].t()))
-        return trace
+            z = torch.addmm(bias, activations[-1], weight.t())
+            activations.append(tanh_(z) if self._is_tanh else z.relu_())
+        activations.append(torch.addmm(self.biases[-1], activations[-1], self.weights[-1].t()))
+        return activations
 
     def numpy_forward(self) -> Callable[[np.ndarray], np.ndarray]:
-        """A forward pass at (n, in) float32 for small n, where torch's overhead a call is most of the time.
+        """Return the forward pass as a numpy function, (n, in) float32 → (n, out).
 
-        With the weights as they are now, of which it may hold copies or not.
+        It is for small n, where torch's overhead for each call dominates. Call this again after the weights have
+        changed: the function may hold copies of them.
         """
         weights = [weight.detach().cpu().numpy().T for weight in self.weights]
         biases = [bias.detach().cpu().numpy() for bias in self.biases]
@@ -119,71 +126,53 @@ class MLP(nn.Sequential):
 
         return forward
 
-    def vjp(self, trace: Trace, grad: Tensor) -> list[Tensor]:
-        """Jᵀ grad: the gradient in the parameters, given the one in the output, (n, out)."""
+    def vjp(self, activations: Activations, cotangent: Tensor) -> list[Tensor]:
+        """Compute the vector-Jacobian product Jᵀ u, J the derivative of the outputs in the parameters.
+
+        With u the gradient of a loss in the outputs, this is its gradient in the parameters: backpropagation.
+
+        Args:
+            activations: of a forward pass at n inputs.
+            cotangent: u, (n, out).
+
+        Returns:
+            One tensor for each parameter, in its shape.
+        """
         gradients: list[Tensor] = []
         for i in reversed(range(len(self.weights))):
-            gradients += [grad.sum(0), weight_gradient(grad, trace[i])]
+            gradients += [cotangent.sum(0), weight_gradient(cotangent, activations[i])]
             if i > 0:
-                grad = self._times_slope(grad @ self.weights[i], trace[i])
+                cotangent = self._activation_vjp(cotangent @ self.weights[i], activations[i])
         return gradients[::-1]
 
-    def input_gradient(self, trace: Trace) -> tuple[Tensor, list[Tensor]]:
-        """The gradient of the summed outputs in the input, (n, in), and in what each hidden layer gives."""
-        delta, deltas = self.weights[-1].sum(0).expand(len(trace[0]), -1), []
-        for weight, activation in zip(self.weights[-2::-1], trace[-2:0:-1], strict=True):
-            deltas.append(self._times_slope(delta, activation))
-            delta = deltas[-1] @ weight
-        return delta, deltas[::-1]
+    def activation_derivative(self, y: Tensor) -> Tensor:
+        """Compute φ'(z) from y = φ(z), φ the activation function; of any shape."""
+        return self._activation_vjp(torch.ones_like(y), y)
 
-    def input_gradient_vjp(self, trace: Trace, deltas: Sequence[Tensor], grad: Tensor) -> list[Tensor]:
-        """The gradient of a function of `input_gradient` in the parameters, given the one in its result, (n, in).
-
-        That is the gradient of how the outputs move when the inputs move along `grad`: a tangent goes forward, and
-        reverse mode goes back through it (Pearlmutter 1994).
-        """
-        tangents, moves = [grad], []  # what each linear layer would see of the movement, and make of it
-        for weight, activation in zip(self.weights[:-1], trace[1:-1], strict=True):
-            moves.append(tangents[-1] @ weight.t())
-            tangents.append(self._times_slope(moves[-1], activation))
-        last = tangents[-1].sum(0).expand_as(self.weights[-1]).contiguous()
-        gradients = [torch.zeros_like(self.biases[-1]), last]
-        back: Tensor | None = None  # the gradient in a layer's activations, then in what it gives
-        for i in reversed(range(len(moves))):
-            if back is not None:
-                back = self._times_slope(back @ self.weights[i + 1], trace[i + 1])
-            if self._is_tanh:  # its slope, 1 − tanh², lets more or less of the tangent through
-                bend = (trace[i + 1] * deltas[i]).mul_(moves[i])
-                back = bend.mul_(-2) if back is None else back.sub_(bend, alpha=2)
-            weights = weight_gradient(deltas[i], tangents[i])
-            gradients += [torch.zeros_like(self.biases[i]), weights]
-            if back is not None:
-                gradients[-2:] = [back.sum(0), weights.add_(weight_gradient(back, trace[i]))]
-        return gradients[::-1]
-
-    def slope(self, activations: Tensor) -> Tensor:
-        """φ'(z), from φ(z)."""
-        return self._times_slope(torch.ones_like(activations), activations)
-
-    def _times_slope(self, grad: Tensor, activations: Tensor) -> Tensor:
-        """grad · φ'(z), from φ(z)."""
+    def _activation_vjp(self, cotangent: Tensor, y: Tensor) -> Tensor:
+        """Compute cotangent · φ'(z) from y = φ(z)."""
         if self._is_tanh:
-            return torch.ops.aten.tanh_backward(grad, activations)
-        return torch.ops.aten.threshold_backward(grad, activations, 0)
+            return torch.ops.aten.tanh_backward(cotangent, y)
+        return torch.ops.aten.threshold_backward(cotangent, y, 0)
 
 
-def weight_gradient(grad: Tensor, seen: Tensor) -> Tensor:
-    """gradᵀ seen, (out, in): of a linear layer's weights, given the gradient in what it gives and what it saw.
+def weight_gradient(cotangent: Tensor, inputs: Tensor) -> Tensor:
+    """Compute cotangentᵀ inputs, (out, in): the gradient in a linear layer's weights.
 
-    A product with few rows is twice to five times as fast as one with few columns.
+    A product with few rows is two to five times as fast as one with few columns: where `in` is the smaller of the
+    two, the transpose is computed.
+
+    Args:
+        cotangent: gradient in the layer's outputs, (n, out).
+        inputs: of the layer, (n, in).
     """
-    if seen.shape[1] < grad.shape[1]:
-        return (seen.t() @ grad).t().contiguous()  # a fused optimiser reads a gradient in the order of its memory
-    return grad.t() @ seen
+    if inputs.shape[1] < cotangent.shape[1]:
+        return (inputs.t() @ cotangent).t().contiguous()  # a fused optimiser reads a gradient in memory order
+    return cotangent.t() @ inputs
 
 
 def flatten_parameters(parameters: Iterable[nn.Parameter]) -> Tensor:
-    """Moves `parameters` into one vector, of which they become views: an optimiser then has one tensor to step."""
+    """Move `parameters` into one vector and make them views of it: an optimiser then updates a single tensor."""
     parameters = list(parameters)
     flat = concatenated(parameters).detach()
     for parameter, piece in zip(parameters, split_like(flat, parameters), strict=True):
@@ -192,11 +181,11 @@ def flatten_parameters(parameters: Iterable[nn.Parameter]) -> Tensor:
 
 
 def concatenated(tensors: Iterable[Tensor]) -> Tensor:
-    """All their elements in one vector."""
+    """Copy all elements of `tensors` into one vector."""
     return torch.cat([tensor.reshape(-1) for tensor in tensors])
 
 
 def split_like(vector: Tensor, tensors: Sequence[Tensor]) -> list[Tensor]:
-    """Views of `vector` in the shapes of `tensors`."""
+    """Cut `vector` into views that have the shapes of `tensors`."""
     pieces = vector.split([tensor.numel() for tensor in tensors])
     return [piece.view_as(tensor) for piece, tensor in zip(pieces, tensors, strict=True)]

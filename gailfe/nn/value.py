@@ -64,9 +64,9 @@ class ValueFunction(nn.Module):
             order = torch.randperm(len(x), generator=self.generator).to(x.device)
             minibatches = (t[order].split(self.config.minibatch_size) for t in (x, targets.unsqueeze(-1)))
             for inputs, outputs in zip(*minibatches, strict=True):
-                trace = self.net.trace(inputs)
-                error = trace[-1] - outputs
-                self.weights.grad = concatenated(self.net.vjp(trace, 2 / len(inputs) * error))
+                activations = self.net.activations(inputs)
+                error = activations[-1] - outputs
+                self.weights.grad = concatenated(self.net.vjp(activations, 2 / len(inputs) * error))
                 self.optimizer.step()
                 if epoch == 0:
                     before += error.square().sum().item() / len(x)
