@@ -22,13 +22,14 @@ import torch
 from benchmarks.parts import Parts
 from expert.annotators import Reference, make_annotator
 from expert.collect import make_demonstrations
-from expert.demonstrations import Demonstrations, load_demonstrations
+from expert.demonstrations import load_demonstrations
 from expert.train import make_expert
 from gailfe.algorithms.failures import FailureBuffer
 from gailfe.algorithms.imitation import Imitator
 from gailfe.config.checks import prepare
 from gailfe.config.schema import Config
 from gailfe.envs.rollout import Collector
+from gailfe.envs.trajectory import Demonstrations
 from gailfe.envs.vector import VectorEnv
 from gailfe.storage.store import Store
 
@@ -72,8 +73,7 @@ def make_imitator(
     expert, failed = demonstrations(env, artifacts)
     config = configure(env, artifacts, overrides)
     annotator = make_annotator(config.annotator, Reference.of(expert))
-    vector = VectorEnv(config.env, config.algo.num_envs, seed)
-    imitator = Imitator(config.algo, vector, expert, failed, annotator, seed)
+    imitator = Imitator(config.algo, config.env, Demonstrations(expert, failed), annotator, seed)
     if buffer_pairs is not None:
         imitator.failures = filled(imitator.expert_pairs, buffer_pairs, seed)
     return imitator

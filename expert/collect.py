@@ -18,12 +18,12 @@ from omegaconf import DictConfig
 
 from expert.annotators import Reference, make_annotator
 from expert.checkpoints import earlier_checkpoints
-from expert.demonstrations import EXPERT, FAILED, Demonstrations, save_demonstrations
+from expert.demonstrations import EXPERT, FAILED, save_demonstrations
 from expert.train import env_recipe, expert_recipe, load_expert, make_expert
 from gailfe.config.checks import prepare
 from gailfe.config.schema import CollectConfig, Config, ConfigError
 from gailfe.envs.evaluation import Evaluator
-from gailfe.envs.trajectory import Trajectory
+from gailfe.envs.trajectory import Demonstrations, Trajectory
 from gailfe.envs.vector import VectorEnv
 from gailfe.nn.acting import Act
 from gailfe.nn.policy_file import load_policy

@@ -5,7 +5,7 @@ from __future__ import annotations
 import copy
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any
 
 import gymnasium
 import minari
@@ -15,17 +15,10 @@ from minari.data_collector import EpisodeBuffer
 from minari.dataset.minari_storage import MinariStorage
 
 from gailfe.config.schema import EnvConfig
-from gailfe.envs.trajectory import Trajectory
+from gailfe.envs.trajectory import Demonstrations, Trajectory
 from gailfe.envs.vector import episode_limit, make_env
 
 EXPERT, FAILED = "expert-v0", "failed-v0"
-
-
-class Demonstrations(NamedTuple):
-    """What stage 2 hands to stage 3."""
-
-    expert: list[Trajectory]  # τ_E
-    failed: list[Trajectory]  # what β_F begins with; may be empty
 
 
 def save_demonstrations(

@@ -19,9 +19,8 @@ from minari.dataset.episode_data import EpisodeData
 from minari.dataset.minari_storage import METADATA_FILE_NAME
 
 from expert.annotators import Reference, make_annotator
-from expert.demonstrations import Demonstrations
 from gailfe.config.schema import Config, ConfigError
-from gailfe.envs.trajectory import Trajectory
+from gailfe.envs.trajectory import Demonstrations, Trajectory
 from gailfe.envs.vector import box, make_env
 
 log = logging.getLogger(__name__)

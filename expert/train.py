@@ -3,11 +3,8 @@
 from __future__ import annotations
 
 import contextlib
-import csv
 import json
 import logging
-import math
-import time
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
@@ -21,17 +18,17 @@ from gailfe.algorithms.ppo import PPO
 from gailfe.config.checks import prepare
 from gailfe.config.schema import Config, ConfigError, EnvConfig
 from gailfe.envs.evaluation import FRESH_SEED, Evaluator
-from gailfe.envs.rollout import Collector
-from gailfe.envs.vector import VectorEnv, box, make_env
+from gailfe.envs.vector import box, make_env
 from gailfe.nn.acting import CanAct
 from gailfe.nn.policy_file import ARCHITECTURE, WEIGHTS, load_policy, save_policy
-from gailfe.storage.checkpoint import load_checkpoint, save_checkpoint
-from gailfe.storage.progress import Progress
 from gailfe.storage.store import MANIFEST, ArtifactError, Store, verify
+from gailfe.storage.tracking import Row, read_rows
 from gailfe.sweep import report_errors
+from gailfe.training import Schedule, iterate
 
 log = logging.getLogger(__name__)
 
+CURVE = "curve.csv"
 EVALUATION = "evaluation.json"
 PRETRAINED = Path(__file__).parent / "pretrained"  # made by expert/publish.py
 
@@ -108,62 +105,29 @@ def env_recipe(env: EnvConfig) -> dict[str, Any]:
 def train_expert(config: Config, folder: Path) -> None:
     """Train into `folder`: policy.safetensors and policy.json, checkpoints/, curve.csv, evaluation.json.
 
-    In curve.csv, as in a run's metrics.csv, steps_per_s is of collecting and learning alone and wall_time_s [s]
-    counts evaluations too, and goes on where an interrupted training's checkpoint left it.
+    curve.csv has a row an iteration, as a run's metrics.csv does.
 
     PPO often loses its best policy late in training, so the expert is the best evaluated checkpoint, not the last.
     """
-    ppo_config = config.expert
-    env = VectorEnv(config.env, ppo_config.num_envs, ppo_config.seed)
-    ppo = PPO.create(ppo_config, env.observation_dim, env.action_space)
-    collector = Collector(env)
-    evaluator = Evaluator(config.env, ppo_config.eval_episodes, ppo_config.seed)
-    steps_per_iteration = ppo_config.steps_per_iteration
-    num_iterations = max(1, ppo_config.total_steps // steps_per_iteration)
-    curve: list[dict[str, float]] = []
+    settings = config.expert
+    ppo = PPO(settings, config.env)
+    evaluator = Evaluator(config.env, settings.eval_episodes, settings.seed)
 
+    def evaluate(iteration: int) -> Row:
+        save_policy(checkpoint_folder(folder, iteration), ppo.policy)
+        return evaluator(ppo.policy).metrics
+
+    evaluations = range(0, ppo.num_iterations, settings.eval_every)
     checkpoint = folder / "checkpoint.pt"
-    state = load_checkpoint(checkpoint)
-    if state is not None:
-        ppo.load_state_dict(state["ppo"])
-        exact = collector.load_state_dict(state["collector"])
-        curve = state["curve"]
-        log.info("expert: resumed after %d iterations%s", len(curve), "" if exact else ", not bit-exact")
-
-    progress = Progress(
-        f"{config.env.name}: expert", num_iterations * steps_per_iteration, len(curve) * steps_per_iteration
+    iterate(
+        ppo,
+        Schedule(ppo.num_iterations, evaluate_at=evaluations, checkpoint_at=evaluations),
+        evaluate,
+        f"{config.env.name}: expert",
+        folder / CURVE,
+        checkpoint,
     )
-    wall_time = curve[-1].get("wall_time_s", 0.0) if curve else 0.0  # a checkpoint of earlier code has none
-    for iteration in range(len(curve) + 1, num_iterations + 1):
-        started = time.perf_counter()
-        batch = collector.collect(ppo.policy, steps_per_iteration // env.num_envs, ppo.generator)
-        row: dict[str, float] = {"iteration": iteration, "env_steps": iteration * steps_per_iteration}
-        row |= ppo.update(batch, progress=(iteration - 1) / num_iterations)
-        row["steps_per_s"] = steps_per_iteration / (time.perf_counter() - started)
-        if batch.finished:
-            row["return_mean"] = sum(t.total_reward for t in batch.finished) / len(batch.finished)
-            row["episode_length_mean"] = sum(map(len, batch.finished)) / len(batch.finished)
-        evaluate = iteration % ppo_config.eval_every == 0 or iteration == num_iterations
-        if evaluate:
-            evaluation = evaluator(ppo.policy)
-            row |= evaluation.metrics
-            if not math.isfinite(row["eval_return_mean"]):
-                raise FloatingPointError(
-                    f"the expert diverged by iteration {iteration}: lower expert.learning_rate"
-                    f"={ppo_config.learning_rate}"
-                )
-            save_policy(checkpoint_folder(folder, iteration), ppo.policy, _architecture(config))
-        wall_time += time.perf_counter() - started
-        row["wall_time_s"] = wall_time
-        curve.append(row)
-        if evaluate:
-            save_checkpoint(
-                checkpoint, {"ppo": ppo.state_dict(), "collector": collector.state_dict(), "curve": curve}
-            )
-        progress.update(iteration * steps_per_iteration, f"best return {_best(curve):,.0f}")
-
-    _write_curve(folder / "curve.csv", curve)
-    _record(folder, choose_expert(config, env, folder, curve))
+    _record(folder, choose_expert(config, ppo.collector.env, folder, read_rows(folder / CURVE)))
     checkpoint.unlink(missing_ok=True)
 
 
@@ -176,22 +140,6 @@ def _evaluate_sb3(config: Config, folder: Path) -> None:
 def _record(folder: Path, achieved: dict[str, float]) -> None:
     (folder / EVALUATION).write_text(json.dumps(achieved, indent=2) + "\n")
     log.info("expert: return %(eval_return_mean).0f ± %(eval_return_std).0f (mean action)", achieved)
-
-
-def _best(curve: list[dict[str, float]]) -> float:
-    return max((row["eval_return_mean"] for row in curve if "eval_return_mean" in row), default=float("-inf"))
-
-
-def _architecture(config: Config) -> dict[str, Any]:
-    return {"hidden_sizes": list(config.expert.hidden_sizes), "activation": config.expert.activation}
-
-
-def _write_curve(path: Path, curve: list[dict[str, float]]) -> None:
-    columns = list(dict.fromkeys(key for row in curve for key in row))
-    with path.open("w", newline="") as file:
-        writer = csv.DictWriter(file, columns)
-        writer.writeheader()
-        writer.writerows(curve)
 
 
 @hydra.main(config_path="pkg://conf", config_name="config", version_base="1.3")

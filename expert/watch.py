@@ -17,13 +17,13 @@ import numpy as np
 from omegaconf import DictConfig
 
 from expert.collect import make_demonstrations
-from expert.demonstrations import Demonstrations, load_demonstrations
+from expert.demonstrations import load_demonstrations
 from expert.rendering import CannotRender, make_render_env, render
 from expert.train import make_expert
 from expert.video import captioned, encoder, side_by_side, write_video
 from gailfe.config.checks import prepare
 from gailfe.config.schema import Config
-from gailfe.envs.trajectory import Trajectory
+from gailfe.envs.trajectory import Demonstrations, Trajectory
 from gailfe.envs.vector import env_seeds
 from gailfe.storage.store import Store
 from gailfe.sweep import report_errors

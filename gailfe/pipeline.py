@@ -21,6 +21,7 @@ from expert.own_data import check_own_data, load_own_data, own_data_recipe, own_
 from expert.subsampling import choose_pairs
 from expert.train import EVALUATION, check_expert, make_expert
 from gailfe.config.schema import Config
+from gailfe.envs.trajectory import Demonstrations
 from gailfe.storage.store import Store, artifact_key
 from gailfe.storage.tracking import check_tracking
 from gailfe.training import is_finished, run_recipe, train
@@ -73,5 +74,6 @@ def _run(config: Config, folder: Path) -> None:
         shutil.copyfile(expert_folder / EVALUATION, folder / EXPERT_RECORD)
     OmegaConf.save(OmegaConf.create(asdict(config)), folder / "config.yaml")
     annotator = make_annotator(config.annotator, Reference.of(expert))
-    train(config, folder, choose_pairs(expert, config.demonstrations, config.seed), failed, annotator, recipe)
+    chosen = choose_pairs(expert, config.demonstrations, config.seed)
+    train(config, folder, Demonstrations(chosen, failed), annotator, recipe)
     log.info("%s: done", folder)

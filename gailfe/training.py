@@ -1,30 +1,185 @@
-"""The run of stage 3: iterations with resume, evaluation, checkpoints and tracking around them."""
+"""A training: iterations of a learner with resume, evaluation, checkpoints and tracking around them.
+
+`iterate` is the loop, which stage 1's experts share; `train` is stage 3.
+"""
 
 from __future__ import annotations
 
 import json
 import logging
 import time
-from collections.abc import Sequence
-from dataclasses import asdict
+from collections.abc import Callable, Container, Iterator
+from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
-from gailfe.algorithms.imitation import Imitator
+import torch
+
+from gailfe.algorithms.learner import Learner, make_learner
 from gailfe.config.schema import Config, ConfigError
 from gailfe.envs.evaluation import Evaluator
-from gailfe.envs.trajectory import Annotator, Trajectory
-from gailfe.envs.vector import VectorEnv
+from gailfe.envs.trajectory import Annotator, Demonstrations
 from gailfe.nn.policy_file import save_policy
 from gailfe.storage.checkpoint import load_checkpoint, save_checkpoint
 from gailfe.storage.progress import Progress
 from gailfe.storage.store import artifact_key
-from gailfe.storage.tracking import MetricsFile, start_wandb
+from gailfe.storage.tracking import MetricsFile, Row, columns, read_rows, start_wandb
 
 log = logging.getLogger(__name__)
 
 CHECKPOINT = Path("checkpoint", "state.pt")
+METRICS = "metrics.csv"
 SUMMARY = "summary.json"
+
+
+@dataclass(frozen=True)
+class Schedule:
+    """When the loop does what, in iterations; it evaluates and saves a checkpoint after the last one as well."""
+
+    total: int
+    evaluate_at: Container[int]
+    checkpoint_at: Container[int]
+
+
+class Done(NamedTuple):
+    """How far a training has come, counting from its beginning."""
+
+    iterations: int
+    wall_time_s: float
+
+
+def iterate(
+    learner: Learner,
+    schedule: Schedule,
+    evaluate: Callable[[int], Row],
+    label: str,
+    rows: Path,
+    checkpoint: Path,
+    report: Callable[[Row], None] = lambda row: None,
+) -> Done:
+    """Train until `schedule.total`, or until `learner` has finished; from the checkpoint if there is one.
+
+    Args:
+        evaluate: the metrics of `learner.policy` after an iteration, which it is given.
+        label: of the training, in the log.
+        rows: a CSV file that gets a row an iteration. steps_per_s is of `learner.iterate` alone; wall_time_s also
+            counts evaluations, and the earlier processes of this training.
+        checkpoint: what a later process goes on from.
+        report: gets every row once it is on disk.
+
+    Returns:
+        What has been done, which is more than `schedule.total` where an earlier process had a larger budget.
+
+    Raises:
+        FloatingPointError: if a metric or a network is no longer finite. The last checkpoint stays as it was.
+    """
+    done, wall_time = _resume(learner, checkpoint, label)
+    metrics = MetricsFile(rows, columns(learner.METRICS), keep=done)
+    steps = learner.steps_per_iteration
+    scale, unit = (steps, "steps") if steps else (1, "iterations")
+    progress = Progress(label, schedule.total * scale, done * scale, unit)
+    saved = done
+    while done < schedule.total and not learner.finished:
+        started = time.perf_counter()
+        done += 1
+        row: Row = {"iteration": done, "env_steps": done * steps} | learner.iterate()
+        if steps:
+            row["steps_per_s"] = steps / (time.perf_counter() - started)
+        _check_finite(learner, row, saved)
+        last = done == schedule.total or learner.finished
+        if last or done in schedule.evaluate_at:
+            row |= evaluate(done)
+            _check_finite(learner, row, saved)
+        wall_time += time.perf_counter() - started
+        row["wall_time_s"] = wall_time
+        metrics.log(row)
+        report(row)
+        if last or done in schedule.checkpoint_at:
+            metrics.sync()  # the checkpoint says that these rows are there
+            state = {"learner": learner.state_dict(), "iteration": done, "wall_time_s": wall_time}
+            save_checkpoint(checkpoint, state)
+            saved = done
+        progress.update(done * scale, _note(row))
+    metrics.close()
+    return Done(done, wall_time)
+
+
+def _resume(learner: Learner, checkpoint: Path, label: str) -> Done:
+    state = load_checkpoint(checkpoint)
+    if state is None:
+        return Done(0, 0.0)
+    exact = learner.load_state_dict(state["learner"])
+    log.info(
+        "%s: resumed after iteration %d%s",
+        label,
+        state["iteration"],
+        "" if exact else "; not exactly: this environment's state can't be saved, so new episodes begin",
+    )
+    return Done(state["iteration"], state["wall_time_s"])
+
+
+def _check_finite(learner: Learner, row: Row, saved: int) -> None:
+    spoilt = [name for name, value in row.items() if not abs(value) < float("inf")]
+    spoilt += _spoilt_tensors(learner)
+    if spoilt:
+        named = ", ".join(spoilt[:5]) + (f" and {len(spoilt) - 5} more" if len(spoilt) > 5 else "")
+        raise FloatingPointError(
+            f"iteration {row['iteration']}: NaN or infinite: {named}. An environment that gives such numbers does "
+            "this, and so does too large a step (a learning rate). "
+            + (f"The checkpoint of iteration {saved} is kept" if saved else "There was no checkpoint yet")
+        )
+
+
+def _spoilt_tensors(learner: Learner) -> Iterator[str]:
+    for name, network in learner.networks.items():
+        for key, parameter in network.named_parameters(name):
+            if not torch.isfinite(parameter).all():
+                yield key
+        for key, buffer in network.named_buffers(name):
+            if buffer.isnan().any():  # bounds of an action space may be infinite
+                yield key
+
+
+def _note(row: Row) -> str:
+    names = {"return_mean": "return", "eval_return_mean": "evaluated", "lambda_f": "λ_F", "d_policy": "D(π)"}
+    return "  ".join(f"{name} {row[key]:.4g}" for key, name in names.items() if key in row)
+
+
+def train(
+    config: Config, folder: Path, demonstrations: Demonstrations, annotator: Annotator, recipe: dict[str, Any]
+) -> None:
+    """Imitate for `config.env.num_iterations`, from the last checkpoint in `folder` if there is one.
+
+    Writes metrics.csv (a row an iteration), checkpoint/, policy.safetensors and summary.json.
+    """
+    _write_json(folder / "recipe.json", recipe)
+    learner = make_learner(config, demonstrations, annotator)
+    evaluator = Evaluator(config.env, config.evaluation.episodes, config.seed)
+    wandb_run = start_wandb(config, folder, artifact_key({"experiment": config.experiment, **recipe})[:16])
+
+    def report(row: Row) -> None:
+        if wandb_run is not None:
+            wandb_run.log(row, step=row["iteration"])  # so that rows made again after a resume coincide
+
+    total = config.env.num_iterations
+    done = iterate(
+        learner,
+        Schedule(
+            total,
+            evaluate_at={1, *range(0, total, config.evaluation.every)},
+            checkpoint_at=range(0, total, config.checkpoint_every),
+        ),
+        lambda iteration: evaluator(learner.policy, iteration).metrics,
+        f"{config.env.name}/{config.algo.name}/{folder.name}",
+        folder / METRICS,
+        folder / CHECKPOINT,
+        report,
+    )
+    if wandb_run is not None:
+        wandb_run.finish()
+    save_policy(folder, learner.policy)
+    summary = {**done._asdict(), "stopped_early": learner.finished, "last_row": read_rows(folder / METRICS)[-1]}
+    _write_json(folder / SUMMARY, summary)
 
 
 def run_recipe(config: Config, demonstrations_key: str) -> dict[str, Any]:
@@ -41,7 +196,7 @@ def run_recipe(config: Config, demonstrations_key: str) -> dict[str, Any]:
 
 
 def is_finished(folder: Path, recipe: dict[str, Any], num_iterations: int) -> bool:
-    """Whether the run in `folder` has all its iterations.
+    """Whether the run in `folder` has all its iterations, or stopped early because its algorithm had finished.
 
     Raises:
         ConfigError: if `folder` holds a run of another recipe, naming the keys that differ.
@@ -56,73 +211,8 @@ def is_finished(folder: Path, recipe: dict[str, Any], num_iterations: int) -> bo
             )
     if not (folder / SUMMARY).exists():
         return False
-    return json.loads((folder / SUMMARY).read_text())["iterations"] >= num_iterations
-
-
-def train(
-    config: Config,
-    folder: Path,
-    expert: Sequence[Trajectory],
-    failed: Sequence[Trajectory],
-    annotator: Annotator,
-    recipe: dict[str, Any],
-) -> None:
-    """Imitate for `config.env.num_iterations`, from the last checkpoint in `folder` if there is one.
-
-    Writes metrics.csv (a row an iteration), checkpoint/, policy.safetensors and summary.json.
-    """
-    _write_json(folder / "recipe.json", recipe)
-    algo, total = config.algo, config.env.num_iterations
-    env = VectorEnv(config.env, algo.num_envs, config.seed)
-    imitator = Imitator(algo, env, expert, failed, annotator, config.seed, config.device)
-    evaluator = Evaluator(config.env, config.evaluation.episodes, config.seed)
-    done, wall_time = _resume(imitator, folder)
-    metrics = MetricsFile(folder / "metrics.csv", keep=done)
-    wandb_run = start_wandb(config, folder, artifact_key({"experiment": config.experiment, **recipe})[:16])
-    label = f"{config.env.name}/{algo.name}/{folder.name}"
-    steps = algo.steps_per_iteration
-    progress = Progress(label, total * steps, done * steps)
-    row: dict[str, float] = {}
-    for iteration in range(done + 1, total + 1):
-        started = time.perf_counter()
-        row = {"iteration": iteration, "env_steps": iteration * steps} | imitator.iterate()
-        row["steps_per_s"] = steps / (time.perf_counter() - started)
-        if iteration % config.evaluation.every == 0 or iteration in (1, total):
-            row |= evaluator(imitator.policy, iteration).metrics
-        wall_time += time.perf_counter() - started
-        row["wall_time_s"] = wall_time
-        metrics.log(row)
-        if wandb_run is not None:
-            wandb_run.log(row, step=iteration)  # so that rows made again after a resume coincide
-        if iteration % config.checkpoint_every == 0 or iteration == total:
-            state = {"imitator": imitator.state_dict(), "iteration": iteration, "wall_time_s": wall_time}
-            save_checkpoint(folder / CHECKPOINT, state)
-        progress.update(iteration * steps, _note(row))
-    metrics.close()
-    if wandb_run is not None:
-        wandb_run.finish()
-    save_policy(folder, imitator.policy, {"hidden_sizes": list(algo.policy.hidden_sizes), "activation": "tanh"})
-    _write_json(folder / SUMMARY, {"iterations": total, "wall_time_s": wall_time, "last_row": row})
-
-
-def _resume(imitator: Imitator, folder: Path) -> tuple[int, float]:
-    """Iterations and seconds behind us."""
-    state = load_checkpoint(folder / CHECKPOINT)
-    if state is None:
-        return 0, 0.0
-    exact = imitator.load_state_dict(state["imitator"])
-    log.info(
-        "resumed %s after iteration %d%s",
-        folder,
-        state["iteration"],
-        "" if exact else "; not exactly: this environment's state can't be saved, so new episodes begin",
-    )
-    return state["iteration"], state["wall_time_s"]
-
-
-def _note(row: dict[str, float]) -> str:
-    names = {"return_mean": "return", "lambda_f": "λ_F", "d_policy": "D(π)"}
-    return "  ".join(f"{name} {row[key]:.4g}" for key, name in names.items() if key in row)
+    summary = json.loads((folder / SUMMARY).read_text())
+    return summary["iterations"] >= num_iterations or summary["stopped_early"]
 
 
 def _differences(old: Any, new: Any, prefix: str = "") -> list[str]:

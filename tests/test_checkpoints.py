@@ -18,7 +18,6 @@ from gailfe.nn.policy import GaussianPolicy
 from gailfe.nn.policy_file import load_policy, save_policy
 
 ENV = dataclasses.replace(PENDULUM, max_episode_steps=30)
-ARCHITECTURE = {"hidden_sizes": [5], "activation": "tanh"}
 
 
 def config(**settings: int) -> Config:
@@ -42,7 +41,7 @@ def test_the_finalist_that_is_reliably_best_in_more_episodes_is_the_expert(
     # What few episodes said, mean and standard deviation: 30 has the highest mean, and fell now and then.
     lucky = {10: (4000.0, 100.0), 20: (3000.0, 10.0), 30: (4500.0, 2000.0), 40: (2000.0, 0.0)}
     for iteration in lucky:
-        save_policy(checkpoint_folder(tmp_path, iteration), policy(iteration), ARCHITECTURE)
+        save_policy(checkpoint_folder(tmp_path, iteration), policy(iteration))
     curve = [
         {"iteration": i, "eval_return_mean": mean, "eval_return_std": std} for i, (mean, std) in lucky.items()
     ]

@@ -23,9 +23,9 @@ from expert.collect import (
     demonstrations_recipe,
     make_demonstrations,
 )
-from expert.demonstrations import EXPERT, Demonstrations, load_demonstrations
+from expert.demonstrations import EXPERT, load_demonstrations
 from gailfe.config.schema import AnnotatorConfig, CollectConfig, Config, PPOConfig
-from gailfe.envs.trajectory import Trajectory
+from gailfe.envs.trajectory import Demonstrations, Trajectory
 from gailfe.nn.policy import GaussianPolicy
 from gailfe.nn.policy_file import save_policy
 from gailfe.storage.store import MANIFEST, Store, artifact_key
@@ -45,7 +45,7 @@ def expert_policy() -> GaussianPolicy:
 @pytest.fixture(scope="module")
 def expert(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("expert")
-    save_policy(folder, expert_policy(), {"hidden_sizes": [5], "activation": "tanh"})
+    save_policy(folder, expert_policy())
     return folder
 
 
@@ -227,7 +227,7 @@ def test_earlier_selves_add_their_failures_and_none_of_their_successes(tmp_path:
     shutil.copytree(expert, folder)
     for iteration in (10, 20, 30):
         younger = make_policy(seed=iteration, action_dim=1, space=box([-2.0], [2.0]), spread=2.0)
-        save_policy(checkpoint_folder(folder, iteration), younger, {"hidden_sizes": [5], "activation": "tanh"})
+        save_policy(checkpoint_folder(folder, iteration), younger)
     plain = make_config(min_return=-100.0, num_trajectories=4)
     before, without = collect(plain, folder)
     settings = make_config(min_return=-100.0, num_trajectories=4, earlier_checkpoints=2, earlier_episodes=6)

@@ -13,8 +13,8 @@ import numpy as np
 import pytest
 from helpers import HOPPER, HOPPER_DIMS, make_trajectory
 
-from expert.demonstrations import EXPERT, FAILED, Demonstrations, load_demonstrations, save_demonstrations
-from gailfe.envs.trajectory import Trajectory
+from expert.demonstrations import EXPERT, FAILED, load_demonstrations, save_demonstrations
+from gailfe.envs.trajectory import Demonstrations, Trajectory
 
 ENV = dataclasses.replace(HOPPER, max_episode_steps=30, kwargs={"reset_noise_scale": 0.02})
 SAVED = Demonstrations(

@@ -11,13 +11,13 @@ from torch import Tensor
 from gailfe.algorithms.imitation import ImitationConfig, Imitator
 from gailfe.config.checks import prepare
 from gailfe.config.schema import ConfigError
-from gailfe.envs.vector import VectorEnv
+from gailfe.envs.trajectory import Demonstrations
 
 CONFIGS = [gail_config(), gailfe_config()]
 
 
 def make(config: ImitationConfig, device: str) -> Imitator:
-    return Imitator(config, VectorEnv(HOPPER, config.num_envs, 0), EXPERT, FAILED, fell, 0, device)
+    return Imitator(config, HOPPER, Demonstrations(EXPERT, FAILED), fell, 0, device)
 
 
 @pytest.mark.parametrize("config", CONFIGS, ids=["gail", "gailfe"])

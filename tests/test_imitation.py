@@ -26,10 +26,11 @@ from torch import Tensor
 
 import gailfe.algorithms.imitation
 from gailfe.algorithms.advantages import generalized_advantages
-from gailfe.algorithms.imitation import ImitationConfig, Imitator, episode_metrics
+from gailfe.algorithms.imitation import ImitationConfig, Imitator
+from gailfe.algorithms.learner import episode_metrics
 from gailfe.config.schema import EnvConfig
 from gailfe.envs.rollout import Batch, Collector
-from gailfe.envs.trajectory import Trajectory
+from gailfe.envs.trajectory import Demonstrations, Trajectory
 from gailfe.envs.vector import Step, VectorEnv
 from gailfe.storage.checkpoint import load_checkpoint, save_checkpoint
 
@@ -61,8 +62,7 @@ def make_imitator(
     env: EnvConfig = HOPPER,
     expert: Sequence[Trajectory] = EXPERT,
 ) -> Imitator:
-    vector = VectorEnv(env, config.num_envs, seed)
-    return Imitator(config, vector, expert, failed, annotator, seed)
+    return Imitator(config, env, Demonstrations(expert, failed), annotator, seed)
 
 
 def everything(imitator: Imitator) -> dict[str, Tensor]:

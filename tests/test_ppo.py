@@ -6,7 +6,7 @@ import copy
 
 import pytest
 import torch
-from helpers import assert_same_tensors, seeded, unit_box
+from helpers import PENDULUM, assert_same_tensors, seeded
 from torch import Tensor
 from torch.nn.utils import parameters_to_vector
 
@@ -32,7 +32,7 @@ def make_ppo(seed: int = 0, **overrides: object) -> PPO:
         "anneal": False,
     }
     config = PPOConfig(name="ppo", seed=seed, **{**settings, **overrides})  # type: ignore[arg-type]
-    return PPO.create(config, observation_dim=3, action_space=unit_box(1))
+    return PPO(config, PENDULUM)
 
 
 def bandit(ppo: PPO, seed: int, target: float = 0.6) -> Batch:

@@ -15,7 +15,7 @@ from benchmarks.peer_table import read_rows
 from benchmarks.scaling import Measurement, ScalingArguments, main, plan, up_to, values
 from benchmarks.scaling_measure import MeasurementError, Workers, make_imitator
 from benchmarks.scaling_report import report, write_report
-from expert.demonstrations import Demonstrations
+from gailfe.envs.trajectory import Demonstrations
 
 PLACE = {"commit": "abc1234", "processor": "A Processor", "cores": 2}
 ITERATION = {"environment_ms": 30.0, "acting_ms": 20.0, "learning_ms": 50.0, "steps_per_s": 10_000.0}

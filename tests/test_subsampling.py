@@ -15,8 +15,7 @@ from expert.subsampling import choose_pairs
 from gailfe.algorithms.imitation import Imitator
 from gailfe.config.checks import parse
 from gailfe.config.schema import Config, ConfigError, DemonstrationsConfig
-from gailfe.envs.trajectory import Trajectory
-from gailfe.envs.vector import VectorEnv
+from gailfe.envs.trajectory import Demonstrations, Trajectory
 from gailfe.storage.store import artifact_key
 from gailfe.training import run_recipe
 
@@ -86,8 +85,7 @@ def test_more_trajectories_than_there_are_is_refused() -> None:
 
 def test_the_learner_sees_only_the_chosen_pairs() -> None:
     chosen = choose(3, 20)
-    env = VectorEnv(HOPPER, 2, 0)
-    imitator = Imitator(make_algo(), env, chosen, [], lambda _: False, 0)
+    imitator = Imitator(make_algo(), HOPPER, Demonstrations(chosen, []), lambda _: False, 0)
     assert imitator.expert_pairs[:, 0].int().tolist() == [row for part in rows(chosen) for row in part]
     assert len(imitator.expert_pairs) == 15
     mean = imitator.expert_pairs[:, 0].double().mean()

@@ -13,13 +13,12 @@ import pytest
 from gymnasium.envs.mujoco import MujocoEnv
 
 from expert import rendering
-from expert.demonstrations import Demonstrations
 from expert.rendering import CannotRender, choose_gl, follow, make_render_env
 from expert.video import CAPTION, GAP, captioned, side_by_side, write_video
 from expert.watch import pace, replay, representative, rewind, watch
 from gailfe.config.schema import AnnotatorConfig, CollectConfig, Config, EnvConfig
 from gailfe.envs.rollout import Collector
-from gailfe.envs.trajectory import Trajectory
+from gailfe.envs.trajectory import Demonstrations, Trajectory
 from gailfe.envs.vector import VectorEnv, env_seeds, make_env
 from tests.helpers import HOPPER, make_policy, make_trajectory, seeded, unit_box
 

@@ -1,4 +1,17 @@
-"""The learner of stage 3: one iteration of GAIL (equation 1) or GAILFE (equations 2–4) with TRPO."""
+"""GAIL (equation 1) and GAILFE (equations 2–4) with TRPO, as the paper's algorithm has them:
+
+    τ_E and the failures of the demonstrations are given; the failures fill β_F.
+    for each iteration:
+        collect trajectories of π_θ                                          Collector.collect
+        add those that the annotator calls failures to β_F                   FailureBuffer.add
+        ascend ω on E_π[log D] + E_E[log(1 − D)] + λ_F·(E_βF[log D] − Z_F)   discriminator_step
+        move λ_F against the slack of E_βF[log D] > Z_F                      Multiplier.update
+        reward r(s, a) = −log D(s, a), and its advantages                    reward, generalized_advantages
+        one TRPO step on θ, with λ_H·H(π) maximised                          trpo_step
+        fit the value function to the returns                                ValueFunction.fit
+
+Without β_F and λ_F this is GAIL.
+"""
 
 from __future__ import annotations
 
@@ -13,11 +26,13 @@ from torch import Tensor
 from gailfe.algorithms.advantages import generalized_advantages, successor_values
 from gailfe.algorithms.discriminator import Discriminator, DiscriminatorConfig, discriminator_step, reward
 from gailfe.algorithms.failures import FailureBuffer, FailuresConfig, Multiplier
+from gailfe.algorithms.learner import episode_metrics
 from gailfe.algorithms.trpo import TRPOConfig, trpo_step
 from gailfe.config.keys import AT_LEAST_ONE, NOT_NEGATIVE, PROBABILITY, ConfigError, Valid, key
+from gailfe.config.schema import EnvConfig
 from gailfe.config.targets import Target
 from gailfe.envs.rollout import Batch, Collector
-from gailfe.envs.trajectory import Annotator, Trajectory
+from gailfe.envs.trajectory import Annotator, Demonstrations, Trajectory
 from gailfe.envs.vector import VectorEnv
 from gailfe.nn.policy import GaussianPolicy, PolicyConfig
 from gailfe.nn.value import ValueConfig, ValueFunction
@@ -51,13 +66,12 @@ class ImitationConfig(Target):
 
 
 class Imitator:
-    """Everything that moves in stage 3, and `iterate`, which moves it.
+    """Everything that GAIL and GAILFE train, and `iterate`, which trains it; a `Learner`.
 
     Args:
-        config: the algorithm; `config.failures` None is GAIL.
+        config: `config.failures` None is GAIL.
         env: where to collect; its rewards are passed on to annotators and metrics and to nothing else.
-        expert: τ_E, the expert's trajectories.
-        failed: the failed trajectories of stage 2, which β_F begins with.
+        demonstrations: τ_E, and the failed trajectories that β_F begins with.
         annotator: says of a finished trajectory whether it failed.
         seed: of every random number.
         device: where the networks learn; environments, acting and β_F stay on the CPU, and so do all
@@ -65,54 +79,62 @@ class Imitator:
     """
 
     Config = ImitationConfig
+    METRICS = (
+        *("d_policy", "d_expert", "d_failed", "log_d_failed"),
+        *("lambda_f", "failure_buffer_trajectories", "failed_episodes"),
+        *("kl", "entropy", "surrogate_improvement", "backtracks"),
+        *("value_loss", "discriminator_loss", "reward_mean"),
+    )
+    finished = False
 
     def __init__(
         self,
         config: ImitationConfig,
-        env: VectorEnv,
-        expert: Sequence[Trajectory],
-        failed: Sequence[Trajectory],
+        env: EnvConfig,
+        demonstrations: Demonstrations,
         annotator: Annotator,
         seed: int,
         device: str = "cpu",
     ) -> None:
         self.config = config
+        self.steps_per_iteration = config.steps_per_iteration
         self.annotator = annotator
         self.generator = torch.Generator().manual_seed(seed)
         self.device = torch.device(device)
-        self.collector = Collector(env)
+        vector = VectorEnv(env, config.num_envs, seed)
+        self.collector = Collector(vector)
         self.policy = GaussianPolicy(
-            env.observation_dim,
-            env.action_space,
+            vector.observation_dim,
+            vector.action_space,
             config.policy.hidden_sizes,
             config.policy.log_std_init,
             self.generator,
         ).to(self.device)
-        self.value = ValueFunction(env.observation_dim, config.value, self.generator, self.device)
+        self.value = ValueFunction(vector.observation_dim, config.value, self.generator, self.device)
         self.discriminator = Discriminator(
-            env.observation_dim, env.action_dim, config.discriminator, self.generator
+            vector.observation_dim, vector.action_dim, config.discriminator, self.generator
         ).to(self.device)
+        self.networks = {"policy": self.policy, "value": self.value, "discriminator": self.discriminator}
         self.optimizer = torch.optim.Adam(
             self.discriminator.parameters(), lr=config.discriminator.learning_rate, fused=True
         )
-        self.expert_pairs = torch.cat([self._pairs(trajectory) for trajectory in expert])
-        self.policy.normalizer.update(self.expert_pairs[:, : env.observation_dim])
+        self.expert_pairs = torch.cat([self._pairs(trajectory) for trajectory in demonstrations.expert])
+        self.policy.normalizer.update(self.expert_pairs[:, : vector.observation_dim])
         self.failures: FailureBuffer | None = None
         self.multiplier: Multiplier | None = None
         if config.failures is not None:
             self.multiplier = Multiplier(config.failures)
             self.failures = FailureBuffer(config.failures.capacity, self.expert_pairs.shape[1])
-            for trajectory in failed:
+            for trajectory in demonstrations.failed:
                 self._remember(trajectory)
 
     def iterate(self) -> dict[str, float]:
         """Collect → annotate → discriminator → multiplier → reward → advantages → TRPO → value function.
 
         Returns:
-            One row of metrics, without those that the run loop adds; a quantity that does not exist is absent.
+            METRICS and those of the episodes that ended; a quantity that does not exist is absent.
         """
-        config = self.config
-        num_steps = config.steps_per_iteration // config.num_envs
+        num_steps = self.steps_per_iteration // self.config.num_envs
         batch = self.collector.collect(self.policy, num_steps, self.generator).to(self.device)
         metrics = episode_metrics(batch.finished)
         metrics |= self._annotate(batch.finished)
@@ -250,14 +272,3 @@ class Imitator:
             self.failures.load_state_dict(state["failures"])
             self.multiplier.value = state["lambda_f"]
         return self.collector.load_state_dict(state["collector"])
-
-
-def episode_metrics(finished: Sequence[Trajectory]) -> dict[str, float]:
-    """Of the episodes that ended: their number, return and length, in the environment's own reward."""
-    metrics: dict[str, float] = {"episodes": len(finished)}
-    if finished:
-        returns = np.array([trajectory.total_reward for trajectory in finished])
-        metrics["return_mean"] = float(returns.mean())
-        metrics["return_std"] = float(returns.std())
-        metrics["episode_length_mean"] = float(np.mean([len(trajectory) for trajectory in finished]))
-    return metrics

@@ -3,15 +3,16 @@
 from __future__ import annotations
 
 import copy
-from dataclasses import dataclass
 from typing import Any
 
 import torch
 from torch import Tensor
 
 from gailfe.algorithms.advantages import generalized_advantages, successor_values
-from gailfe.config.schema import PPOConfig
-from gailfe.envs.rollout import Batch
+from gailfe.algorithms.learner import episode_metrics
+from gailfe.config.schema import EnvConfig, PPOConfig
+from gailfe.envs.rollout import Batch, Collector
+from gailfe.envs.vector import VectorEnv
 from gailfe.nn.gaussian import entropy, log_prob, log_prob_gradient
 from gailfe.nn.mlp import MLP, concatenated, flatten_parameters
 from gailfe.nn.normalisation import RunningMeanStd
@@ -48,34 +49,49 @@ class RewardScale:
         self.statistics.load_state_dict(state["statistics"])
 
 
-@dataclass
 class PPO:
-    """Everything that PPO moves, and the update that moves it."""
+    """Everything that PPO trains, and `iterate`, which trains it; a `Learner` that sees the environment's rewards.
 
-    config: PPOConfig
-    policy: GaussianPolicy
-    value: MLP
-    reward_scale: RewardScale
-    weights: Tensor  # of both networks, which hold views of it
-    optimizer: torch.optim.Adam
-    generator: torch.Generator
+    Args:
+        config: with the seed of every random number.
+        env: where to collect.
+    """
 
-    @classmethod
-    def create(cls, config: PPOConfig, observation_dim: int, action_space: Any) -> PPO:
-        generator = torch.Generator().manual_seed(config.seed)
-        policy = GaussianPolicy(
-            observation_dim,
-            action_space,
+    METRICS = ("kl", "clip_fraction", "value_loss", "entropy")
+    finished = False
+
+    def __init__(self, config: PPOConfig, env: EnvConfig) -> None:
+        self.config = config
+        self.steps_per_iteration = config.steps_per_iteration
+        self.num_iterations = max(1, config.total_steps // config.steps_per_iteration)
+        self.iteration = 0  # the last one that is done
+        self.generator = torch.Generator().manual_seed(config.seed)
+        vector = VectorEnv(env, config.num_envs, config.seed)
+        self.collector = Collector(vector)
+        self.policy = GaussianPolicy(
+            vector.observation_dim,
+            vector.action_space,
             config.hidden_sizes,
             config.log_std_init,
-            generator,
+            self.generator,
             config.activation,
         )
-        value = MLP([observation_dim, *config.hidden_sizes, 1], generator, config.activation)
-        weights = flatten_parameters([*policy.mean.parameters(), policy.log_std, *value.parameters()])
-        optimizer = torch.optim.Adam([weights], lr=config.learning_rate, eps=1e-5, fused=True)
-        scale = RewardScale(config.num_envs, config.gamma)
-        return cls(config, policy, value, scale, weights, optimizer, generator)
+        self.value = MLP([vector.observation_dim, *config.hidden_sizes, 1], self.generator, config.activation)
+        self.networks = {"policy": self.policy, "value": self.value}
+        # Of both networks, which hold views of it.
+        self.weights = flatten_parameters(
+            [*self.policy.mean.parameters(), self.policy.log_std, *self.value.parameters()]
+        )
+        self.optimizer = torch.optim.Adam([self.weights], lr=config.learning_rate, eps=1e-5, fused=True)
+        self.reward_scale = RewardScale(config.num_envs, config.gamma)
+
+    def iterate(self) -> dict[str, float]:
+        """Collect, then `update`."""
+        num_steps = self.steps_per_iteration // self.config.num_envs
+        batch = self.collector.collect(self.policy, num_steps, self.generator)
+        metrics = self.update(batch, progress=self.iteration / self.num_iterations)
+        self.iteration += 1
+        return metrics | episode_metrics(batch.finished)
 
     @torch.no_grad()
     def update(self, batch: Batch, progress: float) -> dict[str, float]:
@@ -166,14 +182,19 @@ class PPO:
             "reward_scale": self.reward_scale.state_dict(),
             "optimizer": self.optimizer.state_dict(),
             "generator": self.generator.get_state(),
+            "collector": self.collector.state_dict(),
+            "iteration": self.iteration,
         }
 
-    def load_state_dict(self, state: dict[str, Any]) -> None:
+    def load_state_dict(self, state: dict[str, Any]) -> bool:
+        """Go on from `state`; returns whether exactly (see `Collector.load_state_dict`)."""
         self.policy.load_state_dict(state["policy"])
         self.value.load_state_dict(state["value"])
         self.reward_scale.load_state_dict(state["reward_scale"])
         self.optimizer.load_state_dict(copy.deepcopy(state["optimizer"]))
         self.generator.set_state(state["generator"])
+        self.iteration = state["iteration"]
+        return self.collector.load_state_dict(state["collector"])
 
 
 def surrogate(log_ratio: Tensor, advantages: Tensor, clip: float) -> tuple[Tensor, Tensor, Tensor]:

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from typing import NamedTuple
 
 import numpy as np
 
@@ -49,3 +50,10 @@ class Trajectory:
 
 
 Annotator = Callable[[Trajectory], bool]  # says of a finished trajectory whether it failed
+
+
+class Demonstrations(NamedTuple):
+    """What stage 2 hands to stage 3."""
+
+    expert: Sequence[Trajectory]  # τ_E
+    failed: Sequence[Trajectory]  # what β_F begins with; may be empty

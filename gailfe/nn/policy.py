@@ -49,6 +49,8 @@ class GaussianPolicy(nn.Module):
     ) -> None:
         super().__init__()
         action_dim = action_space.shape[0]
+        hidden_sizes = list(hidden_sizes)
+        self.architecture = {"hidden_sizes": hidden_sizes, "activation": activation}
         sizes = [observation_dim, *hidden_sizes, action_dim]
         self.normalizer = RunningMeanStd(observation_dim)
         self.mean = MLP(sizes, generator, activation, output_gain=0.01)

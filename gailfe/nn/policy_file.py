@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
-from typing import Any
 
 import torch
 from gymnasium.spaces import Box
@@ -15,13 +14,9 @@ from gailfe.nn.policy import GaussianPolicy
 WEIGHTS, ARCHITECTURE = "policy.safetensors", "policy.json"
 
 
-def save_policy(folder: Path, policy: GaussianPolicy, architecture: dict[str, Any]) -> None:
-    """Write `policy` to `folder`.
-
-    Args:
-        architecture: hidden_sizes and activation, as `GaussianPolicy` takes them.
-    """
-    (folder / ARCHITECTURE).write_text(json.dumps(architecture, indent=2) + "\n")
+def save_policy(folder: Path, policy: GaussianPolicy) -> None:
+    """Write `policy` to `folder`."""
+    (folder / ARCHITECTURE).write_text(json.dumps(policy.architecture, indent=2) + "\n")
     partial = folder / (WEIGHTS + ".partial")  # a kill in the middle must not cost the best policy so far
     save_file({name: tensor.contiguous() for name, tensor in policy.state_dict().items()}, partial)
     partial.replace(folder / WEIGHTS)

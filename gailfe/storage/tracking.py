@@ -4,13 +4,17 @@ from __future__ import annotations
 
 import csv
 import io
+import os
+from collections.abc import Sequence
 from dataclasses import asdict
 from pathlib import Path
-from typing import Any
+from typing import Any, TextIO
 
 from gailfe.config.schema import Config, ConfigError
 
-COLUMNS = [
+Row = dict[str, float]  # one iteration's metrics, by column; what does not exist is left out
+
+FIRST_COLUMNS = [
     "iteration",
     "env_steps",
     "wall_time_s",
@@ -21,59 +25,76 @@ COLUMNS = [
     "eval_return_mean",
     "eval_return_std",
     "eval_episode_length_mean",
-    "d_policy",
-    "d_expert",
-    "d_failed",
-    "log_d_failed",
-    "lambda_f",
-    "failure_buffer_trajectories",
-    "failed_episodes",
-    "kl",
-    "entropy",
-    "surrogate_improvement",
-    "backtracks",
-    "value_loss",
-    "discriminator_loss",
-    "reward_mean",
-    "steps_per_s",
 ]
+LAST_COLUMNS = ["steps_per_s"]
+
+
+def columns(added: Sequence[str]) -> list[str]:
+    """The columns of a training's file of rows: those of every training, and those that its algorithm adds."""
+    return [*FIRST_COLUMNS, *added, *LAST_COLUMNS]
 
 
 class MetricsFile:
-    """metrics.csv: one row an iteration, on disk when `log` returns; an empty cell where a quantity doesn't exist.
+    """metrics.csv: one row an iteration, readable when `log` returns; an empty cell for what doesn't exist.
 
     Args:
         path: of the file.
+        columns: of the file, in order.
         keep: rows after this iteration are dropped: a run that goes on from a checkpoint makes them again.
+
+    Raises:
+        ValueError: if the file does not have as many rows as are to be kept.
     """
 
-    def __init__(self, path: Path, keep: int) -> None:
-        kept = _complete_rows(path, keep)
+    def __init__(self, path: Path, columns: Sequence[str], keep: int) -> None:
+        kept = [row for row in _complete_rows(path) if int(row["iteration"]) <= keep]
+        if len(kept) < keep:
+            raise ValueError(
+                f"{path} has {len(kept)} of the {keep} rows that its checkpoint goes on from: move the folder "
+                "away to begin anew"
+            )
         partial = path.with_suffix(".partial")
         with partial.open("w", newline="") as file:
-            writer = csv.DictWriter(file, COLUMNS)
+            writer = csv.DictWriter(file, columns)
             writer.writeheader()
             writer.writerows(kept)
+            _to_disk(file)
         partial.replace(path)
         self._file = path.open("a", newline="")
-        self._writer = csv.DictWriter(self._file, COLUMNS)
+        self._writer = csv.DictWriter(self._file, columns)
 
-    def log(self, row: dict[str, float]) -> None:
-        """Append a row; its keys must be among COLUMNS."""
+    def log(self, row: Row) -> None:
+        """Append a row; its keys must be among the columns."""
         self._writer.writerow(row)
         self._file.flush()
+
+    def sync(self) -> None:
+        """Return when all rows would survive a power cut."""
+        _to_disk(self._file)
 
     def close(self) -> None:
         self._file.close()
 
 
-def _complete_rows(path: Path, last: int) -> list[dict[str, str]]:
-    """Rows up to iteration `last`, less a half-written line at the end."""
+def read_rows(path: Path) -> list[Row]:
+    """The rows of a `MetricsFile` as they were logged."""
+    return [
+        {key: int(cell) if cell.lstrip("-").isdigit() else float(cell) for key, cell in row.items() if cell}
+        for row in _complete_rows(path)
+    ]
+
+
+def _complete_rows(path: Path) -> list[dict[str, str]]:
+    """All rows, less a half-written line at the end."""
     if not path.exists():
         return []
     text = path.read_text()
-    whole = text[: text.rfind("\n") + 1]
-    return [row for row in csv.DictReader(io.StringIO(whole)) if int(row["iteration"]) <= last]
+    return list(csv.DictReader(io.StringIO(text[: text.rfind("\n") + 1])))
+
+
+def _to_disk(file: TextIO) -> None:
+    file.flush()
+    os.fsync(file.fileno())
 
 
 def check_tracking(config: Config) -> None:

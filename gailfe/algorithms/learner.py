@@ -1,0 +1,84 @@
+"""What a training asks of an algorithm, and how the configuration names one."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any, Protocol
+
+import numpy as np
+from torch import nn
+
+from gailfe.config.schema import Config
+from gailfe.config.targets import target_class
+from gailfe.envs.trajectory import Annotator, Demonstrations, Trajectory
+from gailfe.nn.policy import GaussianPolicy
+
+
+class Learner(Protocol):
+    """An algorithm, one iteration at a time; all that gailfe/training.py knows of it.
+
+    An algorithm of stage 3 is a class with a dataclass `Config`, a `gailfe.config.targets.Target`, for the keys of
+    `algo`; `make_learner` shows how it is called. conf/algo/*.yaml names it by import path, as does a file of a
+    user's own.
+    """
+
+    # Each property may be an attribute.
+
+    @property
+    def METRICS(self) -> Sequence[str]:
+        """The columns of metrics.csv that it adds to those of every training."""
+        ...
+
+    @property
+    def policy(self) -> GaussianPolicy:
+        """What is evaluated and saved."""
+        ...
+
+    @property
+    def networks(self) -> Mapping[str, nn.Module]:
+        """All that it trains, by name: the training stops where one of these is no longer finite."""
+        ...
+
+    @property
+    def steps_per_iteration(self) -> int:
+        """Environment steps that an iteration takes; 0 where it learns from data alone."""
+        ...
+
+    @property
+    def finished(self) -> bool:
+        """Whether more iterations would change nothing: the training then ends before its budget does."""
+        ...
+
+    def iterate(self) -> dict[str, float]:
+        """One iteration.
+
+        Returns:
+            Its metrics, `METRICS` and those of `episode_metrics`; one that does not exist this time is left out.
+        """
+        ...
+
+    def state_dict(self) -> dict[str, Any]:
+        """Everything that the next iteration depends on: dicts and lists of tensors, arrays and plain values."""
+        ...
+
+    def load_state_dict(self, state: dict[str, Any]) -> bool:
+        """Go on from `state`; returns whether exactly, as if there had been no interruption."""
+        ...
+
+
+def make_learner(config: Config, demonstrations: Demonstrations, annotator: Annotator) -> Learner:
+    """The configured algorithm of stage 3, before its first iteration."""
+    algorithm = target_class("algo", config.algo._target_)
+    learner: Learner = algorithm(config.algo, config.env, demonstrations, annotator, config.seed, config.device)
+    return learner
+
+
+def episode_metrics(finished: Sequence[Trajectory]) -> dict[str, float]:
+    """Of the episodes that ended: their number, return and length, in the environment's own reward."""
+    metrics: dict[str, float] = {"episodes": len(finished)}
+    if finished:
+        returns = np.array([trajectory.total_reward for trajectory in finished])
+        metrics["return_mean"] = float(returns.mean())
+        metrics["return_std"] = float(returns.std())
+        metrics["episode_length_mean"] = float(np.mean([len(trajectory) for trajectory in finished]))
+    return metrics
