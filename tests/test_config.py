@@ -132,6 +132,10 @@ def test_a_positive_z_f_is_refused() -> None:
         (["algo.name=.."], ["algo.name=..", "folder"]),
         (["env.name=."], ["env.name=.", "folder"]),
         (["algo.failures.lambda_init=20"], ["algo.failures.lambda_init=20", "lambda_max=10"]),
+        (
+            ["algo.failures.rule=dual_floor", "algo.failures.lambda_init=0.05"],
+            ["algo.failures.lambda_init=0.05", "lambda_min=0.1", "rule=dual_floor"],
+        ),
         (["demonstrations.max_attempts=29"], ["max_attempts=29", "num_trajectories=30"]),
         (["demonstrations=minari"], ["demonstrations.dataset=None", "folder"]),
         (["demonstrations.split=true"], ["demonstrations.split=True", "demonstrations=minari"]),
@@ -203,6 +207,12 @@ def test_gail_has_no_failures_and_gailfe_has_all_else_in_common_with_it() -> Non
         ("failures.lambda_init", -1.0, "at least 0"),
         ("failures.lambda_learning_rate", -1.0, "at least 0"),
         ("failures.lambda_max", float("inf"), "finite"),
+        ("failures.lambda_min", 0.0, "greater than 0"),
+        ("failures.margin", float("nan"), "finite"),
+        ("failures.rule", "primal", "one of dual, fixed, dual_floor, relative"),
+        ("failures.source", "experts", "one of demonstrations, own, both"),
+        ("failures.sampling", "steps", "one of pairs, trajectories"),
+        ("failures.max_age", 0, "at least 1"),
     ],
 )
 def test_a_key_of_gailfe_out_of_range_is_refused_by_key_value_and_what_is_valid(

@@ -108,7 +108,14 @@ def test_the_same_seed_gives_the_same_numbers_and_another_seed_others(config: Im
     assert runs[0][0] != runs[2][0]
 
 
-@pytest.mark.parametrize("config", [gail_config(), gailfe_config(capacity=15)], ids=["gail", "gailfe"])
+RESUMED = {
+    "gail": gail_config(),
+    "gailfe": gailfe_config(capacity=15),
+    "relative": make_algo(make_failures(rule="relative", sampling="trajectories", max_age=2)),
+}
+
+
+@pytest.mark.parametrize("config", RESUMED.values(), ids=RESUMED)
 def test_a_restored_learner_continues_bit_for_bit(config: ImitationConfig, tmp_path: Path) -> None:
     original, restored = make_imitator(config, 0, FAILED), make_imitator(config, 5)
     for _ in range(3):
@@ -183,14 +190,49 @@ def test_advantages_come_from_minus_log_d_and_the_values_of_the_true_successors(
     assert [row["reward_mean"] for row in metrics] == [rewards.mean().item() for rewards in calls]
 
 
-def test_lambda_f_is_logged_as_used_and_moves_by_the_logged_slack() -> None:
-    imitator = make_imitator(gailfe_config(), failed=FAILED)
+@pytest.mark.parametrize("rule", ["dual", "relative"])
+def test_lambda_f_is_logged_as_used_and_moves_by_the_logged_slack(rule: str) -> None:
+    settings = make_failures(rule=rule, z_f=-0.2, margin=0.4, lambda_learning_rate=0.1)
+    imitator = make_imitator(make_algo(settings), failed=FAILED)
     rows = [imitator.iterate() for _ in range(4)]
-    assert imitator.config.failures is not None
-    assert rows[0]["lambda_f"] == imitator.config.failures.lambda_init
+    assert rows[0]["lambda_f"] == settings.lambda_init
     for row, after in pairwise(rows):
-        expected = row["lambda_f"] - 0.1 * (row["log_d_failed"] - -0.2)
-        assert after["lambda_f"] == pytest.approx(expected)
+        threshold = row["log_d_policy"] + 0.4 if rule == "relative" else -0.2
+        assert row["slack"] == pytest.approx(row["log_d_failed"] - threshold)
+        assert after["lambda_f"] == pytest.approx(row["lambda_f"] - 0.1 * row["slack"])
+
+
+@pytest.mark.parametrize("source", ["demonstrations", "own", "both"])
+def test_beta_f_takes_the_failures_of_its_source_and_log_d_is_reported_by_source(source: str) -> None:
+    imitator = make_imitator(make_algo(make_failures(source=source)), failed=FAILED)
+    rows = [imitator.iterate() for _ in range(3)]
+    own = sum(int(row["failed_episodes"]) for row in rows)
+    assert own > 0  # they are counted, whether β_F takes them or not
+    given = len(FAILED) if source != "own" else 0
+    taken = own if source != "demonstrations" else 0
+    assert rows[-1]["failure_buffer_trajectories"] == given + taken
+    assert ("log_d_failed_demonstrations" in rows[-1]) is (source != "own")
+    assert ("log_d_failed_own" in rows[-1]) is (source != "demonstrations")
+
+
+def test_demonstrations_without_failures_as_the_only_source_are_gail_and_the_log_says_so(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    plain = make_imitator(gail_config())
+    ours = make_imitator(make_algo(make_failures(source="demonstrations")))
+    assert "algo.failures.source=demonstrations" in caplog.text
+    for _ in range(2):
+        shared, metrics = plain.iterate(), ours.iterate()
+        assert metrics["failed_episodes"] > 0
+        assert {key: metrics[key] for key in shared} == shared
+
+
+def test_own_failures_are_forgotten_after_max_age_iterations() -> None:
+    imitator = make_imitator(make_algo(make_failures(max_age=2)), failed=FAILED)
+    rows = [imitator.iterate() for _ in range(5)]
+    failed = [int(row["failed_episodes"]) for row in rows]
+    held = [row["failure_buffer_trajectories"] for row in rows]
+    assert held == [len(FAILED) + sum(failed[max(0, i - 1) : i + 1]) for i in range(5)]
 
 
 def test_gail_has_no_metrics_of_failures() -> None:

@@ -15,6 +15,7 @@ Without β_F and λ_F this is GAIL.
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -25,8 +26,9 @@ from torch import Tensor
 
 from gailfe.algorithms.advantages import generalized_advantages, successor_values
 from gailfe.algorithms.discriminator import Discriminator, DiscriminatorConfig, discriminator_step, reward
-from gailfe.algorithms.failures import FailureBuffer, FailuresConfig, Multiplier
+from gailfe.algorithms.failures import FailedPairs, FailureBuffer, FailuresConfig
 from gailfe.algorithms.learner import episode_metrics
+from gailfe.algorithms.multiplier import Multiplier
 from gailfe.algorithms.trpo import TRPOConfig, trpo_step
 from gailfe.config.keys import AT_LEAST_ONE, NOT_NEGATIVE, PROBABILITY, ConfigError, Valid, key
 from gailfe.config.schema import EnvConfig
@@ -36,6 +38,8 @@ from gailfe.envs.trajectory import Annotator, Demonstrations, Trajectory
 from gailfe.envs.vector import VectorEnv
 from gailfe.nn.policy import GaussianPolicy, PolicyConfig
 from gailfe.nn.value import ValueConfig, ValueFunction
+
+log = logging.getLogger(__name__)
 
 TO_STANDARDISE = Valid(lambda value: value >= 2, "at least 2, to standardise advantages")
 
@@ -80,8 +84,9 @@ class Imitator:
 
     Config = ImitationConfig
     METRICS = (
-        *("d_policy", "d_expert", "d_failed", "log_d_failed"),
-        *("lambda_f", "failure_buffer_trajectories", "failed_episodes"),
+        *("d_policy", "d_expert", "d_failed"),
+        *("log_d_policy", "log_d_failed", "log_d_failed_demonstrations", "log_d_failed_own"),
+        *("lambda_f", "slack", "failure_buffer_trajectories", "failed_episodes"),
         *("kl", "entropy", "surrogate_improvement", "backtracks"),
         *("value_loss", "discriminator_loss", "reward_mean"),
     )
@@ -123,10 +128,18 @@ class Imitator:
         self.failures: FailureBuffer | None = None
         self.multiplier: Multiplier | None = None
         if config.failures is not None:
-            self.multiplier = Multiplier(config.failures)
-            self.failures = FailureBuffer(config.failures.capacity, self.expert_pairs.shape[1])
-            for trajectory in demonstrations.failed:
-                self._remember(trajectory)
+            settings = config.failures
+            self.multiplier = Multiplier(settings)
+            self.failures = FailureBuffer(
+                settings.capacity, self.expert_pairs.shape[1], settings.sampling, settings.max_age
+            )
+            if settings.source != "own":
+                for trajectory in demonstrations.failed:
+                    self._remember(trajectory, own=False)
+            if settings.source == "demonstrations" and not demonstrations.failed:
+                log.warning(
+                    "algo.failures.source=demonstrations, and the demonstrations have no failures: this is GAIL"
+                )
 
     def iterate(self) -> dict[str, float]:
         """Collect → annotate → discriminator → multiplier → reward → advantages → TRPO → value function.
@@ -148,9 +161,12 @@ class Imitator:
     def _annotate(self, finished: Sequence[Trajectory]) -> dict[str, float]:
         if self.failures is None:
             return {}
+        self.failures.next_iteration()
         failed = [trajectory for trajectory in finished if self.annotator(trajectory)]
-        for trajectory in failed:
-            self._remember(trajectory)
+        assert self.config.failures is not None
+        if self.config.failures.source != "demonstrations":
+            for trajectory in failed:
+                self._remember(trajectory, own=True)
         return {
             "failed_episodes": len(failed),
             "failure_buffer_trajectories": self.failures.num_trajectories,
@@ -162,33 +178,28 @@ class Imitator:
         Args:
             policy_pairs: of this iteration, normalised, (n, obs_dim + action_dim).
         """
-        config, failures = self.config.discriminator, self.config.failures
-        lambda_f = self.multiplier.value if self.multiplier else 0.0
+        config = self.config.discriminator
         steps = []
         for _ in range(config.updates):
-            failed_pairs = None
-            if self.failures is not None and self.failures.num_pairs > 0:
-                failed_pairs = self._normalize(
-                    self.failures.sample(config.batch_size, self.generator).to(self.device)
-                )
+            failed = self._draw_failed()
             steps.append(
                 discriminator_step(
                     self.discriminator,
                     self.optimizer,
                     self._draw(policy_pairs),
                     self._normalize(self._draw(self.expert_pairs)),
-                    failed_pairs,
-                    lambda_f,
-                    failures.z_f if failures else 0.0,
+                    failed,
+                    self.multiplier,
                     config,
                     self.generator,
                 )
             )
-        info = {key: float(np.mean([step[key] for step in steps])) for key in steps[0]}
+        info = means(steps)
         if self.multiplier is not None:
-            info["lambda_f"] = lambda_f
+            info["lambda_f"] = self.multiplier.value
             if "log_d_failed" in info:
-                self.multiplier.update(info["log_d_failed"])
+                info["slack"] = self.multiplier.slack(info["log_d_failed"], info["log_d_policy"])
+                self.multiplier.update(info["slack"])
         return info
 
     def _update_policy(self, batch: Batch, x: Tensor, pairs: Tensor) -> dict[str, float]:
@@ -225,12 +236,12 @@ class Imitator:
         info["reward_mean"] = rewards.mean().item()
         return info
 
-    def _remember(self, failed: Trajectory) -> None:
+    def _remember(self, failed: Trajectory, *, own: bool) -> None:
         """Store a failure in β_F: all of it, as in the paper, or the window before its end."""
         assert self.failures is not None
         assert self.config.failures is not None
         pairs, window = self._pairs(failed).cpu(), self.config.failures.window
-        self.failures.add(pairs if window is None else pairs[-window:])
+        self.failures.add(pairs if window is None else pairs[-window:], own=own)
 
     def _pairs(self, trajectory: Trajectory) -> Tensor:
         """A trajectory's state-action pairs, raw observations and unit actions: (T, obs_dim + action_dim)."""
@@ -247,6 +258,13 @@ class Imitator:
     def _draw(self, pairs: Tensor) -> Tensor:
         size = self.config.discriminator.batch_size
         return pairs[torch.randint(len(pairs), (size,), generator=self.generator).to(self.device)]
+
+    def _draw_failed(self) -> FailedPairs | None:
+        """Draw a normalised batch from β_F; None for GAIL, and while β_F is empty."""
+        if self.failures is None or self.failures.num_pairs == 0:
+            return None
+        pairs, own = self.failures.sample(self.config.discriminator.batch_size, self.generator)
+        return FailedPairs(self._normalize(pairs.to(self.device)), own.to(self.device))
 
     def state_dict(self) -> dict[str, Any]:
         """Everything that the next iteration depends on."""
@@ -272,3 +290,9 @@ class Imitator:
             self.failures.load_state_dict(state["failures"])
             self.multiplier.value = state["lambda_f"]
         return self.collector.load_state_dict(state["collector"])
+
+
+def means(rows: Sequence[dict[str, float]]) -> dict[str, float]:
+    """Average each quantity over the rows that have it."""
+    names = dict.fromkeys(name for row in rows for name in row)
+    return {name: float(np.mean([row[name] for row in rows if name in row])) for name in names}
