@@ -23,10 +23,10 @@ from benchmarks.parts import Parts
 from expert.annotators import Reference, make_annotator
 from expert.collect import make_demonstrations
 from expert.demonstrations import load_demonstrations
-from expert.train import make_expert
+from expert.experts import make_expert
 from gailfe.algorithms.failures import FailureBuffer
 from gailfe.algorithms.imitation import Imitator
-from gailfe.config.checks import prepare
+from gailfe.commands import prepare
 from gailfe.config.schema import Config
 from gailfe.envs.rollout import Collector
 from gailfe.envs.trajectory import Demonstrations

@@ -14,9 +14,9 @@ import hydra
 import gailfe.training
 from benchmarks.recording import Episode, recording
 from expert.collect import make_demonstrations
-from expert.train import make_expert
+from expert.experts import make_expert
 from gailfe.algorithms.imitation import Imitator
-from gailfe.config.checks import prepare
+from gailfe.commands import prepare
 from gailfe.config.schema import Config
 from gailfe.nn.policy_file import WEIGHTS
 from gailfe.pipeline import run

@@ -16,7 +16,8 @@ from typing import Any
 import numpy as np
 from hydra.utils import get_method
 
-from gailfe.config.schema import AnnotatorConfig, ConfigError, is_annotator
+from gailfe.config.keys import ConfigError
+from gailfe.config.schema import AnnotatorConfig, is_annotator
 from gailfe.envs.trajectory import Annotator, Trajectory
 
 

@@ -11,17 +11,16 @@ from dataclasses import asdict, fields
 from pathlib import Path
 from typing import Any
 
-import hydra
 import numpy as np
 import torch
-from omegaconf import DictConfig
 
 from expert.annotators import Reference, make_annotator
 from expert.checkpoints import earlier_checkpoints
 from expert.demonstrations import EXPERT, FAILED, save_demonstrations
-from expert.train import env_recipe, expert_recipe, load_expert, make_expert
-from gailfe.config.checks import prepare
-from gailfe.config.schema import CollectConfig, Config, ConfigError
+from expert.experts import env_recipe, expert_of, make_expert
+from gailfe.commands import command
+from gailfe.config.keys import ConfigError
+from gailfe.config.schema import CollectConfig, Config
 from gailfe.envs.evaluation import Evaluator
 from gailfe.envs.trajectory import Demonstrations, Trajectory
 from gailfe.envs.vector import VectorEnv
@@ -29,7 +28,6 @@ from gailfe.nn.acting import Act
 from gailfe.nn.policy_file import load_policy
 from gailfe.storage.progress import Progress
 from gailfe.storage.store import Store, artifact_key
-from gailfe.sweep import report_errors
 
 log = logging.getLogger(__name__)
 
@@ -55,7 +53,7 @@ def demonstrations_recipe(config: Config) -> dict[str, Any]:
     return {
         "version": 1,
         "env": env_recipe(config.env),
-        "expert": artifact_key(expert_recipe(config)),
+        "expert": artifact_key(expert_of(config).recipe()),
         "annotator": asdict(config.annotator),
         "demonstrations": {f.name: getattr(config.demonstrations, f.name) for f in fields(CollectConfig)},
     }
@@ -74,7 +72,7 @@ def collect(config: Config, expert_folder: Path) -> tuple[Demonstrations, dict[s
     """
     settings = config.demonstrations
     env = VectorEnv(config.env, 1, settings.seed)
-    policy = load_expert(config, expert_folder)
+    policy = expert_of(config).load(expert_folder)
     generator = None if settings.deterministic else torch.Generator().manual_seed(settings.seed)
     evaluation = Evaluator(config.env, config.expert.eval_episodes, settings.seed)(policy)
     annotator = make_annotator(config.annotator, Reference.of(evaluation.trajectories))
@@ -153,18 +151,25 @@ def _collect_into(config: Config, expert_folder: Path, folder: Path) -> None:
     )
 
 
-@hydra.main(config_path="pkg://conf", config_name="config", version_base="1.3")
-def main(cfg: DictConfig) -> None:
-    with report_errors():
-        config = prepare(cfg)
-        if config.demonstrations.dataset is not None:
-            raise ConfigError(
-                f"demonstrations.dataset={config.demonstrations.dataset} leaves nothing to collect: "
-                "choose demonstrations=collect"
-            )
-        store = Store(Path(config.paths.artifacts))
-        folder = make_demonstrations(config, store, make_expert(config, store))
-        print(folder)
+USAGE = """\
+python -m expert.collect [key=value ...]
+
+Rolls the expert out, splits the failed trajectories off, and prints the folder of both.
+
+  python -m expert.collect env=hopper
+"""
+
+
+@command(USAGE)
+def main(config: Config) -> None:
+    if config.demonstrations.dataset is not None:
+        raise ConfigError(
+            f"demonstrations.dataset={config.demonstrations.dataset} leaves nothing to collect: "
+            "choose demonstrations=collect"
+        )
+    store = Store(Path(config.paths.artifacts))
+    folder = make_demonstrations(config, store, make_expert(config, store))
+    print(folder)
 
 
 if __name__ == "__main__":

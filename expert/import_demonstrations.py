@@ -16,7 +16,8 @@ from hydra.errors import HydraException
 from expert import arrays
 from gailfe.config.arguments import ArgumentError, help_text, parse_arguments
 from gailfe.config.checks import parse
-from gailfe.config.schema import ConfigError, EnvConfig
+from gailfe.config.keys import ConfigError
+from gailfe.config.schema import EnvConfig
 
 SUMMARY = """python -m expert.import_demonstrations source=my.npz env=hopper out=my_dataset
 

@@ -19,7 +19,8 @@ from minari.dataset.episode_data import EpisodeData
 from minari.dataset.minari_storage import METADATA_FILE_NAME
 
 from expert.annotators import Reference, make_annotator
-from gailfe.config.schema import Config, ConfigError
+from gailfe.config.keys import ConfigError
+from gailfe.config.schema import Config
 from gailfe.envs.trajectory import Demonstrations, Trajectory
 from gailfe.envs.vector import box, make_env
 

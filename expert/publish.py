@@ -11,18 +11,18 @@ import shutil
 from importlib.metadata import version
 from pathlib import Path
 
-import hydra
-from omegaconf import DictConfig, OmegaConf
+from omegaconf import OmegaConf
 
 from expert.checkpoints import CHECKPOINTS
-from expert.train import EVALUATION, PRETRAINED, make_expert
-from gailfe.config.checks import prepare
-from gailfe.config.schema import Config, ConfigError
+from expert.experts import EVALUATION, expert_of, make_expert
+from expert.pretrained import PRETRAINED
+from gailfe.commands import command
+from gailfe.config.keys import ConfigError
+from gailfe.config.schema import Config
 from gailfe.envs.evaluation import FRESH_SEED, Evaluation, Evaluator
 from gailfe.envs.vector import VectorEnv
 from gailfe.nn.policy_file import load_policy
 from gailfe.storage.store import MANIFEST, Store, verify, write_manifest
-from gailfe.sweep import report_errors
 
 CARD = """\
 # A PPO expert for {id}
@@ -75,15 +75,24 @@ def card(config: Config, evaluation: Evaluation, expert_config: dict[str, object
     )
 
 
-@hydra.main(config_path="pkg://conf", config_name="config", version_base="1.3")
-def main(cfg: DictConfig) -> None:
-    with report_errors():
-        config = prepare(cfg)
-        if config.expert.name != "ppo":
-            raise ConfigError(f"expert={config.expert.name}: only an expert trained here (ppo) can be published")
-        folder = PRETRAINED / config.env.name
-        publish(config, make_expert(config, Store(Path(config.paths.artifacts))), folder)
-        print(folder)
+USAGE = """\
+python -m expert.publish [key=value ...]
+
+Puts a trained expert into the package, evaluated and with its card, for expert=pretrained.
+
+  python -m expert.publish env=hopper episodes=100
+"""
+
+
+@command(USAGE)
+def main(config: Config) -> None:
+    if not expert_of(config).trained_here:
+        raise ConfigError(
+            f"expert={config.expert.name} can't be published: only one that is trained here, as expert=ppo"
+        )
+    folder = PRETRAINED / config.env.name
+    publish(config, make_expert(config, Store(Path(config.paths.artifacts))), folder)
+    print(folder)
 
 
 if __name__ == "__main__":

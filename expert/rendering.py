@@ -13,7 +13,8 @@ import mujoco
 import numpy as np
 from gymnasium.envs.mujoco import MujocoEnv
 
-from gailfe.config.schema import ConfigError, EnvConfig
+from gailfe.config.keys import ConfigError
+from gailfe.config.schema import EnvConfig
 from gailfe.envs.vector import make_env
 
 FLOOR = 25  # times the size: from 40 m to a kilometre

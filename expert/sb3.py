@@ -10,6 +10,7 @@ import importlib
 import json
 import pickle
 import zipfile
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -17,13 +18,69 @@ import gymnasium
 import numpy as np
 import torch
 
-from gailfe.config.schema import Config, ConfigError, SB3Config
+from expert.experts import Expert, ExpertConfig, record_evaluation
+from gailfe.config.keys import AT_LEAST_ONE, ConfigError, key
+from gailfe.config.schema import Config
+from gailfe.envs.evaluation import FRESH_SEED, Evaluator
 from gailfe.envs.vector import box, make_env
 from gailfe.nn.acting import Act
 from gailfe.storage.store import file_checksum
 
 # Of no use without training: not unpickled, since functions of another Python can't be, and buffers can be large.
 UNUSED = {"learning_rate": 0.0, "lr_schedule": 0.0, "clip_range": 0.2, "buffer_size": 1, "seed": None}
+
+ALGORITHMS = ("a2c", "ars", "crossq", "ddpg", "ppo", "sac", "td3", "tqc", "trpo")  # those for Box actions
+
+
+@dataclass
+class SB3Config(ExpertConfig):
+    """The keys of expert=sb3."""
+
+    file: str | None = key("the .zip that model.save wrote")
+    algo: str | None = key("the algorithm that saved it, in lower case")
+    vecnormalize: str | None = key("the file of its VecNormalize; null: it was trained without")
+    allow_pickle: bool = key("whether these files may run code when they are loaded")
+    final_eval_episodes: int = key("episodes of the expert's evaluation on record", AT_LEAST_ONE)
+
+    def check(self) -> None:
+        """Raises ConfigError where a key that must be given is missing; the files are not read yet."""
+        if self.file is None:
+            raise ConfigError("expert.file=None must be the .zip that Stable-Baselines3's model.save wrote")
+        if self.algo not in ALGORITHMS:
+            raise ConfigError(f"expert.algo={self.algo} must be one of {', '.join(ALGORITHMS)}")
+        if not self.allow_pickle:
+            raise ConfigError(
+                f"expert.allow_pickle=false: expert.file={self.file} holds pickles, which can run any code "
+                "when they are loaded; expert.allow_pickle=true says that you trust where it comes from"
+            )
+
+
+class SB3Expert(Expert):
+    """A file of Stable-Baselines3. It stays where it is; the expert's folder holds what it achieves."""
+
+    Config = SB3Config
+
+    def check(self) -> None:
+        load_sb3(self.config)
+
+    def made_from(self) -> dict[str, Any]:
+        """The content of its files counts, not where they are."""
+        expert: SB3Config = self.config.expert
+        files = {"file": expert.file, "vecnormalize": expert.vecnormalize}
+        return {
+            "algo": expert.algo,
+            **{name: file_checksum(Path(path)) if path else None for name, path in files.items()},
+            "eval_episodes": expert.eval_episodes,
+            "final_eval_episodes": expert.final_eval_episodes,
+        }
+
+    def fill(self, folder: Path) -> None:
+        episodes = self.config.expert.final_eval_episodes
+        evaluation = Evaluator(self.config.env, episodes, FRESH_SEED)(load_sb3(self.config))
+        record_evaluation(folder, {"episodes": episodes, **evaluation.metrics})
+
+    def load(self, folder: Path) -> SB3Policy:
+        return load_sb3(self.config)
 
 
 class SB3Policy:
@@ -100,17 +157,6 @@ def load_sb3(config: Config) -> SB3Policy:
     return SB3Policy(model, _vecnormalize(config, spaces["observation"]))
 
 
-def sb3_recipe(expert: SB3Config) -> dict[str, Any]:
-    """What decides the expert: the content of its files, not where they are."""
-    files = {key: getattr(expert, key) for key in ("file", "vecnormalize")}
-    return {
-        "algo": expert.algo,
-        **{key: file_checksum(Path(path)) if path else None for key, path in files.items()},
-        "eval_episodes": expert.eval_episodes,
-        "final_eval_episodes": expert.final_eval_episodes,
-    }
-
-
 def _draws_exploration(step: int, every: int) -> bool:
     """Whether state-dependent exploration (gSDE) draws a new matrix; −1, once a rollout, is once here."""
     return step % every == 0 if every > 0 else step == 0
@@ -122,7 +168,7 @@ def _algorithm(expert: SB3Config) -> Any:
     except ImportError as error:
         raise ConfigError(f"expert=sb3 needs the extra `sb3`: pip install -e '.[sb3]' ({error})") from error
     classes = {name.lower(): getattr(package, name) for package in packages for name in package.__all__}
-    return classes[str(expert.algo)]  # gailfe/config/checks.py lists those that there are
+    return classes[str(expert.algo)]
 
 
 def _existing(key: str, path: str | None) -> Path:

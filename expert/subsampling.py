@@ -8,7 +8,8 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from gailfe.config.schema import ConfigError, DemonstrationsConfig
+from gailfe.config.keys import ConfigError
+from gailfe.config.schema import DemonstrationsConfig
 from gailfe.envs.trajectory import Trajectory
 
 log = logging.getLogger(__name__)

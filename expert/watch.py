@@ -12,21 +12,18 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 import gymnasium
-import hydra
 import numpy as np
-from omegaconf import DictConfig
 
 from expert.collect import make_demonstrations
 from expert.demonstrations import load_demonstrations
+from expert.experts import make_expert
 from expert.rendering import CannotRender, make_render_env, render
-from expert.train import make_expert
 from expert.video import captioned, encoder, side_by_side, write_video
-from gailfe.config.checks import prepare
+from gailfe.commands import command
 from gailfe.config.schema import Config
 from gailfe.envs.trajectory import Demonstrations, Trajectory
 from gailfe.envs.vector import env_seeds
 from gailfe.storage.store import Store
-from gailfe.sweep import report_errors
 
 log = logging.getLogger(__name__)
 
@@ -119,17 +116,24 @@ def _id(env: gymnasium.Env) -> str:
     return env.spec.id if env.spec else str(env)
 
 
-@hydra.main(config_path="pkg://conf", config_name="config", version_base="1.3")
-def main(cfg: DictConfig) -> None:
-    with report_errors():
-        config = prepare(cfg)
-        encoder()  # before an expert is trained for nothing
-        make_render_env(config.env).close()
-        store = Store(Path(config.paths.artifacts))
-        folder = make_demonstrations(config, store, make_expert(config, store))
-        path = Path(config.paths.artifacts, "videos", f"{config.env.name}.mp4")
-        watch(config, load_demonstrations(folder), path)
-        print(path)
+USAGE = """\
+python -m expert.watch [key=value ...]
+
+Films an expert and a failed demonstration side by side, and prints the path of the video.
+
+  python -m expert.watch env=hopper
+"""
+
+
+@command(USAGE)
+def main(config: Config) -> None:
+    encoder()  # before an expert is trained for nothing
+    make_render_env(config.env).close()
+    store = Store(Path(config.paths.artifacts))
+    folder = make_demonstrations(config, store, make_expert(config, store))
+    path = Path(config.paths.artifacts, "videos", f"{config.env.name}.mp4")
+    watch(config, load_demonstrations(folder), path)
+    print(path)
 
 
 if __name__ == "__main__":

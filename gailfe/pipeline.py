@@ -17,9 +17,9 @@ from omegaconf import OmegaConf
 from expert.annotators import Reference, make_annotator
 from expert.collect import demonstrations_recipe, make_demonstrations
 from expert.demonstrations import load_demonstrations
+from expert.experts import EVALUATION, expert_of, make_expert
 from expert.own_data import check_own_data, load_own_data, own_data_recipe, own_expert_record
 from expert.subsampling import choose_pairs
-from expert.train import EVALUATION, check_expert, make_expert
 from gailfe.config.schema import Config
 from gailfe.envs.trajectory import Demonstrations
 from gailfe.storage.store import Store, artifact_key
@@ -48,7 +48,7 @@ def run(config: Config, folder: Path) -> None:
     make_annotator(config.annotator, reference=None)
     check_own_data(config)
     if config.demonstrations.dataset is None:
-        check_expert(config)
+        expert_of(config).check()
     folder.mkdir(parents=True, exist_ok=True)
     try:
         with FileLock(folder / ".lock", timeout=0):

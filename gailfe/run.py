@@ -2,31 +2,23 @@
 
 from __future__ import annotations
 
-import sys
+from gailfe.commands import command, output_folder
+from gailfe.config.schema import Config
 
-import hydra
-from omegaconf import DictConfig
+USAGE = """\
+python -m gailfe.run [key=value ...]          one run: expert, demonstrations, imitation, whatever is missing
+python -m gailfe.run -m [key=value,value ...] a sweep over all combinations, on all cores, and its figure
 
-from gailfe.config.checks import prepare
-from gailfe.config.help import help_page
-from gailfe.sweep import report_errors
-
-
-@hydra.main(config_path="pkg://conf", config_name="config", version_base="1.3")
-def job(cfg: DictConfig) -> None:
-    """One run."""
-    with report_errors() as folder:
-        config = prepare(cfg)
-        from gailfe.pipeline import run  # only now: a refused configuration doesn't wait for torch
-
-        run(config, folder)
+  python -m gailfe.run algo=gailfe env=hopper seed=0
+  python -m gailfe.run -m algo=gail,gailfe env=hopper,halfcheetah seed=0,1,2
+"""
 
 
-def main() -> None:
-    if {"-h", "--help"} & set(sys.argv[1:]):
-        print(help_page())  # Hydra composes every group for its own, which takes longer than all the rest
-    else:
-        job()
+@command(USAGE)
+def main(config: Config) -> None:
+    from gailfe.pipeline import run  # only now: --help and a refused configuration don't wait for it
+
+    run(config, output_folder())
 
 
 if __name__ == "__main__":

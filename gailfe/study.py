@@ -11,7 +11,7 @@ from hydra.core.override_parser.overrides_parser import OverridesParser
 from hydra.core.override_parser.types import IntervalSweep, Override, Transformer
 from omegaconf import DictConfig, OmegaConf
 
-from gailfe.config.schema import ConfigError
+from gailfe.config.keys import ConfigError
 
 RESULTS = "optimization_results.yaml"  # Optuna's sweeper leaves it in the sweep's folder
 

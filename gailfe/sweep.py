@@ -2,58 +2,27 @@
 
 from __future__ import annotations
 
-import contextlib
 import json
 import logging
-import traceback
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import hydra
 from hydra._internal.core_plugins.basic_sweeper import BasicSweeper
-from hydra.core.hydra_config import HydraConfig
 from hydra.core.override_parser.overrides_parser import OverridesParser
 from hydra.errors import HydraException
 from hydra.experimental.callback import Callback
-from hydra.types import RunMode
 from omegaconf import DictConfig, read_write
 
 from gailfe.config.checks import parse
 from gailfe.config.folders import job_subfolder
-from gailfe.config.schema import ConfigError
+from gailfe.config.keys import ConfigError
 from gailfe.study import check_study, sweep_arguments, trials_to_check, winner
 
 log = logging.getLogger(__name__)
 
 FAILURE = "failure.txt"
 JOBS = "jobs.json"  # in the sweep's folder: every job ever asked for there, by subfolder; analysis reads it
-
-
-@contextlib.contextmanager
-def report_errors() -> Iterator[Path]:
-    """Gives a job its output folder, and deals with its exceptions.
-
-    A single job ends with its error, without a traceback where the configuration is at fault. A job of a sweep
-    leaves failure.txt in its folder and lets the others run, whatever the launcher; `SweepReport` then tells. A
-    sweeper that decides as it goes gets to know of it, and decides.
-    """
-    folder = Path(HydraConfig.get().runtime.output_dir)
-    if HydraConfig.get().mode is RunMode.RUN:
-        try:
-            yield folder
-        except ConfigError as error:
-            raise SystemExit(f"error: {error}") from error
-        return
-    note = folder / FAILURE
-    note.unlink(missing_ok=True)
-    try:
-        yield folder
-    except Exception as error:
-        log.exception("%s failed", folder)
-        note.write_text(f"{type(error).__name__}: {error}\n\n{traceback.format_exc()}")
-        if not _enumerates(HydraConfig.get()):
-            raise
 
 
 class SweepReport(Callback):
@@ -64,7 +33,7 @@ class SweepReport(Callback):
 
     def on_multirun_start(self, config: DictConfig, **kwargs: Any) -> None:
         """Raises SystemExit, naming the job: Hydra turns any other exception of a callback into a warning."""
-        if not _enumerates(config.hydra):
+        if not enumerates(config.hydra):
             _start_study(config)
             return
         with read_write(config), read_write(config.hydra):
@@ -87,7 +56,7 @@ class SweepReport(Callback):
 
     def on_multirun_end(self, config: DictConfig, **kwargs: Any) -> None:
         """Raises SystemExit if a job failed, or left its output where we don't see it."""
-        if not _enumerates(config.hydra):
+        if not enumerates(config.hydra):
             best = winner(config)
             if best is not None:
                 log.info("the best trial of the study: %s", best)
@@ -114,7 +83,7 @@ def _told(error: BaseException) -> str:
     return f"{error}: {error.__cause__}" if isinstance(error, HydraException) and error.__cause__ else str(error)
 
 
-def _enumerates(hydra_config: Any) -> bool:
+def enumerates(hydra_config: Any) -> bool:
     """Whether all jobs are known from the start: Hydra's own sweeper. Others decide as they go."""
     return bool(hydra_config.sweeper._target_ == f"{BasicSweeper.__module__}.{BasicSweeper.__name__}")
 

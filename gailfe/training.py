@@ -16,7 +16,8 @@ from typing import Any, NamedTuple
 import torch
 
 from gailfe.algorithms.learner import Learner, make_learner
-from gailfe.config.schema import Config, ConfigError
+from gailfe.config.keys import ConfigError
+from gailfe.config.schema import Config
 from gailfe.envs.evaluation import Evaluator
 from gailfe.envs.trajectory import Annotator, Demonstrations
 from gailfe.nn.policy_file import save_policy

@@ -12,7 +12,8 @@ import torch
 
 from gailfe.algorithms.failures import FailuresConfig
 from gailfe.algorithms.imitation import ImitationConfig
-from gailfe.config.schema import EnvConfig
+from gailfe.config.checks import parse
+from gailfe.config.schema import Config, EnvConfig
 from gailfe.config.targets import typed
 from gailfe.envs.trajectory import Trajectory
 from gailfe.nn.policy import GaussianPolicy
@@ -25,6 +26,12 @@ with hydra.initialize_config_module("conf", version_base="1.3"):
     GAIL: ImitationConfig
     GAILFE: ImitationConfig
     GAIL, GAILFE = (typed("algo", hydra.compose("config", [f"algo={name}"]).algo) for name in ("gail", "gailfe"))
+
+
+def compose(*overrides: str) -> Config:
+    """The configuration of a command with these overrides, checked."""
+    with hydra.initialize_config_module("conf", version_base="1.3"):
+        return parse(hydra.compose("config", list(overrides)))
 
 
 def seeded(seed: int) -> torch.Generator:

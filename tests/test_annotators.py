@@ -8,7 +8,8 @@ import numpy as np
 import pytest
 
 from expert.annotators import Reference, low_return, make_annotator, no_progress, terminated, upside_down
-from gailfe.config.schema import AnnotatorConfig, ConfigError
+from gailfe.config.keys import ConfigError
+from gailfe.config.schema import AnnotatorConfig
 from gailfe.envs.trajectory import Trajectory
 
 UPRIGHT, FLAT = 0.0, 2.0  # a pitch on either side of the default limit, π/2

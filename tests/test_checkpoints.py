@@ -8,10 +8,10 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
-from helpers import PENDULUM, box, make_policy
+from helpers import PENDULUM, box, compose, make_policy
 
 from expert.checkpoints import checkpoint_folder, choose_expert, earlier_checkpoints
-from gailfe.config.schema import Config, PPOConfig
+from gailfe.config.schema import Config
 from gailfe.envs.evaluation import Evaluator
 from gailfe.envs.vector import VectorEnv
 from gailfe.nn.policy import GaussianPolicy
@@ -21,8 +21,8 @@ ENV = dataclasses.replace(PENDULUM, max_episode_steps=30)
 
 
 def config(**settings: int) -> Config:
-    expert = PPOConfig(name="ppo", total_steps=1, gamma=0.9, gae_lambda=0.9, log_std_init=0.0, **settings)  # type: ignore[arg-type]
-    return Config(env=ENV, expert=expert)
+    composed = compose("env=pendulum", *(f"expert.{key}={value}" for key, value in settings.items()))
+    return dataclasses.replace(composed, env=ENV)
 
 
 def policy(seed: int) -> GaussianPolicy:

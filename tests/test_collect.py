@@ -13,7 +13,7 @@ import numpy as np
 import pytest
 import torch
 from gymnasium.envs.classic_control import PendulumEnv
-from helpers import PENDULUM, box, make_policy, seeded
+from helpers import PENDULUM, box, compose, make_policy, seeded
 
 from expert.checkpoints import checkpoint_folder
 from expert.collect import (
@@ -24,7 +24,7 @@ from expert.collect import (
     make_demonstrations,
 )
 from expert.demonstrations import EXPERT, load_demonstrations
-from gailfe.config.schema import AnnotatorConfig, CollectConfig, Config, PPOConfig
+from gailfe.config.schema import AnnotatorConfig, Config
 from gailfe.envs.trajectory import Demonstrations, Trajectory
 from gailfe.nn.policy import GaussianPolicy
 from gailfe.nn.policy_file import save_policy
@@ -62,8 +62,9 @@ def make_config(min_return: float = -np.inf, **settings: int | bool) -> Config:
     """Failed is what stays below `min_return`."""
     arguments = {"min_return": float(min_return)}
     annotator = AnnotatorConfig("below", "helpers.below", arguments)
-    demonstrations = CollectConfig(name="collect", **{"num_trajectories": 8, **settings})  # type: ignore[arg-type]
-    return Config(env=ENV, expert=PPOConfig(name="ppo"), annotator=annotator, demonstrations=demonstrations)
+    config = compose("env=pendulum")
+    demonstrations = dataclasses.replace(config.demonstrations, **{"num_trajectories": 8, **settings})
+    return dataclasses.replace(config, env=ENV, annotator=annotator, demonstrations=demonstrations)
 
 
 @pytest.fixture(scope="module")

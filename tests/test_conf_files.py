@@ -25,7 +25,8 @@ from sb3_files import save_model
 from expert.collect import NotEnoughDemonstrations
 from expert.demonstrations import EXPERT, FAILED
 from gailfe.config.checks import parse
-from gailfe.config.schema import Config, ConfigError
+from gailfe.config.keys import ConfigError
+from gailfe.config.schema import Config
 from gailfe.pipeline import run
 from gailfe.study import trials_to_check
 

@@ -9,8 +9,8 @@ from test_imitation import EXPERT, FAILED, HOPPER, everything, fell, gail_config
 from torch import Tensor
 
 from gailfe.algorithms.imitation import ImitationConfig, Imitator
-from gailfe.config.checks import prepare
-from gailfe.config.schema import ConfigError
+from gailfe.commands import prepare
+from gailfe.config.keys import ConfigError
 from gailfe.envs.trajectory import Demonstrations
 
 CONFIGS = [gail_config(), gailfe_config()]

@@ -12,7 +12,8 @@ from gymnasium.envs.classic_control.pendulum import PendulumEnv
 from gymnasium.envs.mujoco.hopper_v5 import HopperEnv
 from helpers import HOPPER, PENDULUM, make_policy
 
-from gailfe.config.schema import ConfigError, EnvConfig
+from gailfe.config.keys import ConfigError
+from gailfe.config.schema import EnvConfig
 from gailfe.envs.evaluation import Evaluator
 from gailfe.envs.vector import Step, VectorEnv, episode_limit, make_env
 from gailfe.storage.checkpoint import load_checkpoint, save_checkpoint

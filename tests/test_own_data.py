@@ -8,19 +8,21 @@ import logging
 import shutil
 import subprocess
 import sys
+from dataclasses import replace
 from pathlib import Path
 
 import h5py
 import minari
 import numpy as np
 import pytest
-from helpers import HOPPER, unit_box
+from helpers import compose, unit_box
 from minari import MinariDataset
 from minari.dataset.minari_storage import MinariStorage
 from own_datasets import record
 
 from expert.own_data import check_own_data, load_own_data, own_data_recipe, own_expert_record
-from gailfe.config.schema import AnnotatorConfig, Config, ConfigError, DemonstrationsConfig
+from gailfe.config.keys import ConfigError
+from gailfe.config.schema import AnnotatorConfig, Config
 from gailfe.envs.trajectory import Trajectory
 
 CONF = Path(__file__).parent / "conf"
@@ -36,13 +38,10 @@ def datasets(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 def make_config(dataset: Path | str, failed: Path | None = None, split_below: float | None = None) -> Config:
     annotator = AnnotatorConfig("below", "helpers.below", {"min_return": split_below or 0.0})
-    demonstrations = DemonstrationsConfig(
-        name="minari",
-        dataset=str(dataset),
-        failed_dataset=None if failed is None else str(failed),
-        split=split_below is not None,
-    )
-    return Config(env=HOPPER, annotator=annotator, demonstrations=demonstrations)
+    chosen = [f"demonstrations.dataset={dataset}", f"demonstrations.split={split_below is not None}"]
+    if failed is not None:
+        chosen.append(f"demonstrations.failed_dataset={failed}")
+    return replace(compose("env=hopper", "demonstrations=minari", *chosen), annotator=annotator)
 
 
 def load(config: Config) -> tuple[list[Trajectory], list[Trajectory]]:

@@ -3,15 +3,15 @@
 from __future__ import annotations
 
 import copy
+import dataclasses
 
 import pytest
 import torch
-from helpers import PENDULUM, assert_same_tensors, seeded
+from helpers import PENDULUM, assert_same_tensors, compose, seeded
 from torch import Tensor
 from torch.nn.utils import parameters_to_vector
 
-from gailfe.algorithms.ppo import PPO, RewardScale
-from gailfe.config.schema import PPOConfig
+from gailfe.algorithms.ppo import PPO, PPOConfig, RewardScale
 from gailfe.envs.rollout import Batch
 from gailfe.nn.gaussian import entropy, log_prob
 
@@ -19,8 +19,7 @@ NUM_STEPS, NUM_ENVS = 64, 4
 
 
 def make_ppo(seed: int = 0, **overrides: object) -> PPO:
-    settings = {
-        "total_steps": 1,
+    settings: dict[str, object] = {
         "gamma": 0.9,
         "gae_lambda": 0.95,
         "log_std_init": -0.5,
@@ -31,7 +30,8 @@ def make_ppo(seed: int = 0, **overrides: object) -> PPO:
         "minibatch_size": 64,
         "anneal": False,
     }
-    config = PPOConfig(name="ppo", seed=seed, **{**settings, **overrides})  # type: ignore[arg-type]
+    settings |= {"target_kl": None, "seed": seed, **overrides}
+    config: PPOConfig = dataclasses.replace(compose().expert, **settings)
     return PPO(config, PENDULUM)
 
 

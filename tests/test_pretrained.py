@@ -11,10 +11,12 @@ from pathlib import Path
 import hydra
 import pytest
 
+from expert.experts import EVALUATION, expert_of, make_expert
+from expert.pretrained import PRETRAINED
 from expert.publish import publish
-from expert.train import EVALUATION, PRETRAINED, expert_recipe, make_expert
 from gailfe.config.checks import parse
-from gailfe.config.schema import Config, ConfigError
+from gailfe.config.keys import ConfigError
+from gailfe.config.schema import Config
 from gailfe.storage.store import MANIFEST, Store, verify
 
 ENVS = sorted(path.parent.name for path in PRETRAINED.glob(f"*/{MANIFEST}"))
@@ -52,17 +54,17 @@ def test_evaluating_a_published_expert_gives_the_numbers_of_its_card(tmp_path: P
 
 def test_expert_that_does_not_exist_is_refused_with_those_that_do() -> None:
     with pytest.raises(ConfigError, match=rf"env=pendulum .*{ENVS[0]}"):
-        expert_recipe(compose("env=pendulum"))
+        expert_of(compose("env=pendulum")).recipe()
 
 
 def test_changed_weights_are_refused(tmp_path: Path) -> None:
     folder = tmp_path / "mine"
     shutil.copytree(PRETRAINED / ENVS[0], folder)
     config = compose(f"env={ENVS[0]}", f"expert.folder={folder}")
-    expert_recipe(config)
+    expert_of(config).recipe()
     (folder / "policy.safetensors").write_bytes(b"something else")
     with pytest.raises(ConfigError, match=r"policy\.safetensors"):
-        expert_recipe(config)
+        expert_of(config).recipe()
 
 
 def test_publishing_evaluates_anew_and_leaves_a_whole_artefact(tmp_path: Path) -> None:

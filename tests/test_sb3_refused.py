@@ -15,7 +15,7 @@ from sb3_files import compose, normalized, save_model
 
 from expert.sb3 import load_sb3
 from expert.train import make_expert
-from gailfe.config.schema import ConfigError
+from gailfe.config.keys import ConfigError
 from gailfe.storage.store import Store
 
 pytest.importorskip("stable_baselines3")

@@ -13,7 +13,7 @@ import hydra
 import pytest
 from omegaconf import DictConfig, OmegaConf, open_dict
 
-from expert.train import EVALUATION
+from expert.experts import EVALUATION
 from gailfe.sweep import FAILURE, SweepReport
 
 pytest.importorskip("hydra_plugins.hydra_optuna_sweeper")

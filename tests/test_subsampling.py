@@ -3,18 +3,17 @@
 from __future__ import annotations
 
 import dataclasses
+from dataclasses import replace
 
-import hydra
 import numpy as np
 import pytest
 import torch
-from helpers import HOPPER, HOPPER_DIMS, make_algo
+from helpers import HOPPER, HOPPER_DIMS, compose, make_algo
 
 from expert.collect import demonstrations_recipe
 from expert.subsampling import choose_pairs
 from gailfe.algorithms.imitation import Imitator
-from gailfe.config.checks import parse
-from gailfe.config.schema import Config, ConfigError, DemonstrationsConfig
+from gailfe.config.keys import ConfigError
 from gailfe.envs.trajectory import Demonstrations, Trajectory
 from gailfe.storage.store import artifact_key
 from gailfe.training import run_recipe
@@ -38,7 +37,8 @@ EXPERT = [numbered(i, 100) for i in range(10)]
 def choose(
     use: int | None = None, every: int = 1, seed: int = 0, expert: list[Trajectory] = EXPERT
 ) -> list[Trajectory]:
-    return list(choose_pairs(expert, DemonstrationsConfig(use_trajectories=use, subsample=every), seed))
+    settings = replace(compose().demonstrations, use_trajectories=use, subsample=every)
+    return list(choose_pairs(expert, settings, seed))
 
 
 def rows(trajectories: list[Trajectory]) -> list[list[int]]:
@@ -46,7 +46,7 @@ def rows(trajectories: list[Trajectory]) -> list[list[int]]:
 
 
 def test_by_default_everything_is_learned_from_as_it_is() -> None:
-    assert choose_pairs(EXPERT, DemonstrationsConfig(), 3) is EXPERT
+    assert choose_pairs(EXPERT, compose().demonstrations, 3) is EXPERT
 
 
 def test_every_so_many_th_pair_is_kept_from_offsets_that_differ() -> None:
@@ -90,11 +90,6 @@ def test_the_learner_sees_only_the_chosen_pairs() -> None:
     assert len(imitator.expert_pairs) == 15
     mean = imitator.expert_pairs[:, 0].double().mean()
     assert torch.isclose(imitator.policy.normalizer.mean[0].double(), mean, rtol=1e-3)
-
-
-def compose(*overrides: str) -> Config:
-    with hydra.initialize_config_module("conf", version_base="1.3"):
-        return parse(hydra.compose("config", list(overrides)))
 
 
 def test_how_much_is_used_decides_the_run_and_not_the_demonstrations() -> None:

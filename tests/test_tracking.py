@@ -17,11 +17,11 @@ from typing import Any
 from unittest.mock import MagicMock
 
 import pytest
-from helpers import PENDULUM, make_algo, make_trajectory
+from helpers import PENDULUM, compose, make_algo, make_trajectory
 
 import gailfe.training
 from gailfe.algorithms.imitation import Imitator
-from gailfe.config.schema import Config, EvaluationConfig, TrackingConfig
+from gailfe.config.schema import Config, EvaluationConfig
 from gailfe.envs.trajectory import Demonstrations
 from gailfe.storage.tracking import MetricsFile, columns, read_rows, start_wandb
 
@@ -123,12 +123,12 @@ def test_rows_are_read_as_they_were_logged(tmp_path: Path) -> None:
 
 
 def make_config(experiment: str = "study") -> Config:
-    return Config(
+    return dataclasses.replace(
+        compose(),
         experiment=experiment,
         env=dataclasses.replace(PENDULUM, max_episode_steps=16, num_iterations=3),
         algo=make_algo(),
         evaluation=EvaluationConfig(every=2, episodes=1),
-        tracking=TrackingConfig(name="wandb"),
     )
 
 
@@ -225,12 +225,13 @@ def test_without_wandb_nothing_is_started(tmp_path: Path) -> None:
 
 
 CHECK = """
-from gailfe.config.schema import Config, ConfigError, TrackingConfig
+from gailfe.config.keys import ConfigError
+from gailfe.config.schema import Config, TrackingConfig
 from gailfe.storage.tracking import check_tracking
 
 for mode in ("offline", "online"):
     try:
-        check_tracking(Config(tracking=TrackingConfig(mode=mode)))
+        check_tracking(Config(tracking=TrackingConfig(wandb=True, mode=mode)))
         print(mode, "accepted")
     except ConfigError as error:
         print(mode, "refused", error)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import os
 import subprocess
 import sys
@@ -16,11 +17,11 @@ from expert import rendering
 from expert.rendering import CannotRender, choose_gl, follow, make_render_env
 from expert.video import CAPTION, GAP, captioned, side_by_side, write_video
 from expert.watch import pace, replay, representative, rewind, watch
-from gailfe.config.schema import AnnotatorConfig, CollectConfig, Config, EnvConfig
+from gailfe.config.schema import Config, EnvConfig
 from gailfe.envs.rollout import Collector
 from gailfe.envs.trajectory import Demonstrations, Trajectory
 from gailfe.envs.vector import VectorEnv, env_seeds, make_env
-from tests.helpers import HOPPER, make_policy, make_trajectory, seeded, unit_box
+from tests.helpers import HOPPER, compose, make_policy, make_trajectory, seeded, unit_box
 
 SEED = 3
 DRAWN = EnvConfig(name="drawn", id="Drawn-v0", num_iterations=1)
@@ -153,11 +154,9 @@ def test_caption_stands_above_the_frame():
 
 
 def config(**env: object) -> Config:
-    return Config(
-        env=EnvConfig(**{**vars(DRAWN), **env}),
-        annotator=AnnotatorConfig(name="terminated"),
-        demonstrations=CollectConfig(seed=SEED, max_attempts=40),
-    )
+    chosen = [f"demonstrations.seed={SEED}", "demonstrations.max_attempts=40"]
+    composed = compose("annotator=terminated", *chosen)
+    return dataclasses.replace(composed, env=EnvConfig(**{**vars(DRAWN), **env}))
 
 
 def sizes(path: Path) -> tuple[tuple[int, int], int]:

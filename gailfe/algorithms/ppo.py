@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+from dataclasses import dataclass
 from typing import Any
 
 import torch
@@ -10,13 +11,50 @@ from torch import Tensor
 
 from gailfe.algorithms.advantages import generalized_advantages, successor_values
 from gailfe.algorithms.learner import episode_metrics
-from gailfe.config.schema import EnvConfig, PPOConfig
+from gailfe.config.keys import (
+    AT_LEAST_ONE,
+    LOG_STD,
+    NOT_NEGATIVE,
+    POSITIVE,
+    PROBABILITY,
+    SEED,
+    SIZES,
+    Valid,
+    key,
+    one_of,
+)
+from gailfe.config.schema import EnvConfig
 from gailfe.envs.rollout import Batch, Collector
 from gailfe.envs.vector import VectorEnv
 from gailfe.nn.gaussian import entropy, log_prob, log_prob_gradient
 from gailfe.nn.mlp import MLP, concatenated, flatten_parameters
 from gailfe.nn.normalisation import RunningMeanStd
 from gailfe.nn.policy import GaussianPolicy
+
+AT_LEAST_TWO = Valid(lambda value: value >= 2, "at least 2, to standardise advantages")
+
+
+@dataclass
+class PPOConfig:
+    """The keys of PPO."""
+
+    seed: int = key("of the networks, the environments and the actions", SEED)
+    num_envs: int = key("environments that are stepped side by side", AT_LEAST_ONE)
+    steps_per_iteration: int = key("environment steps in an iteration, a multiple of num_envs", AT_LEAST_TWO)
+    total_steps: int = key("environment steps of the training", AT_LEAST_ONE)
+    gamma: float = key("γ, the discount", PROBABILITY)
+    gae_lambda: float = key("λ of generalised advantage estimation", PROBABILITY)
+    hidden_sizes: list[int] = key("units of each hidden layer, of policy and value network", SIZES)
+    activation: str = key("of the hidden layers", one_of("tanh", "relu"))
+    log_std_init: float = key("log of the policy's standard deviation at the start", LOG_STD)
+    learning_rate: float = key("of Adam", POSITIVE)
+    anneal: bool = key("whether the learning rate falls linearly to 0")
+    epochs: int = key("passes over the steps of an iteration", AT_LEAST_ONE)
+    minibatch_size: int = key("steps in a minibatch", AT_LEAST_TWO)
+    clip: float = key("ε, how far the probability ratio may leave 1", POSITIVE)
+    entropy_coefficient: float = key("weight of the policy's entropy in the objective", NOT_NEGATIVE)
+    max_grad_norm: float = key("longest gradient; a longer one is shortened to it", POSITIVE)
+    target_kl: float | None = key("KL divergence [nats] that ends an iteration's epochs; null: none", POSITIVE)
 
 
 class RewardScale:

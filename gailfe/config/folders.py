@@ -1,11 +1,14 @@
-"""Where a job's output goes, as resolvers that conf/config.yaml uses for Hydra's own folders."""
+"""Where conf/ is, and where a job's output goes: resolvers that conf/config.yaml uses for Hydra's own folders."""
 
 from __future__ import annotations
 
 import hashlib
 import re
+from pathlib import Path
 
 from omegaconf import DictConfig, OmegaConf
+
+CONF = Path(__file__).resolve().parents[2] / "conf"  # beside the package, wherever the working directory is
 
 # Already in the path, or without influence on the numbers.
 NOT_IN_NAME = {"algo", "env", "seed", "experiment", "checkpoint_every", "episodes", "device"}

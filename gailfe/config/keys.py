@@ -10,6 +10,7 @@ The values are in conf/; a default stands here only where a file of conf/ may le
 from __future__ import annotations
 
 import math
+import re
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field, fields, is_dataclass
 from typing import Any
@@ -33,8 +34,14 @@ AT_LEAST_ONE = Valid(lambda value: value >= 1, "at least 1")
 NOT_NEGATIVE = Valid(lambda value: 0 <= value < math.inf, "at least 0, and finite")
 POSITIVE = Valid(lambda value: 0 < value < math.inf, "greater than 0, and finite")
 FINITE = Valid(lambda value: math.isfinite(value), "finite")
+SEED = Valid(lambda value: 0 <= value < 2**63, "at least 0 and below 2**63")
+LOG_STD = Valid(lambda value: -20 <= value <= 2, "between -20 and 2")
 PROBABILITY = Valid(lambda value: 0 <= value <= 1, "between 0 and 1")
 SIZES = Valid(lambda value: len(value) >= 1 and min(value) >= 1, "a list of layer sizes, each at least 1")
+FOLDER_NAME = Valid(
+    lambda value: re.fullmatch(r"[\w.-]+", value) is not None and value.strip(".") != "",
+    "the name of a folder: letters, digits, '_', '-' and '.' only",
+)
 
 
 def one_of(*names: str) -> Valid:

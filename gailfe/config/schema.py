@@ -1,11 +1,13 @@
-"""The typed schema of conf/.
+"""The keys of conf/ that every run has: types, what they are for, what may stand there.
 
-OmegaConf refuses unknown keys and wrong types by itself; gailfe/config/checks.py refuses values that make no
-sense. The numbers are in conf/: what stands here serves tests and scripts that compose no configuration.
+OmegaConf refuses unknown keys and wrong types by itself; gailfe/config/checks.py refuses other values that make no
+sense. The values are in conf/: a default stands here only where a file of conf/ may leave a key out. The keys of
+expert.* are with the classes that conf/expert/ names (see targets.py).
 """
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -13,108 +15,80 @@ from hydra.core.config_store import ConfigStore
 from omegaconf import MISSING
 
 from gailfe.config.folders import register_resolvers
-from gailfe.config.keys import ConfigError as ConfigError
+from gailfe.config.keys import (
+    AT_LEAST_ONE,
+    FOLDER_NAME,
+    LOG_STD,
+    NOT_NEGATIVE,
+    PROBABILITY,
+    SEED,
+    Valid,
+    key,
+    one_of,
+)
+
+DEVICE = Valid(lambda value: re.fullmatch(r"cpu|cuda(:\d+)?", value) is not None, "cpu, cuda, or cuda:<number>")
 
 
 @dataclass
 class PPOTask:
-    """What of PPO depends on the task."""
+    """The settings of PPO that depend on the environment; conf/expert/ppo.yaml takes them from here."""
 
-    total_steps: int = 1_000_000  # environment steps
-    gamma: float = 0.99
-    gae_lambda: float = 0.95
-    log_std_init: float = 0.0
+    total_steps: int = key("environment steps of the expert's training", AT_LEAST_ONE)
+    gamma: float = key("γ, the discount", PROBABILITY)
+    gae_lambda: float = key("λ of generalised advantage estimation", PROBABILITY)
+    log_std_init: float = key("log of the policy's standard deviation at the start", LOG_STD)
 
 
 @dataclass
 class EnvConfig:
-    name: str = MISSING  # in folder names, tables and figures
-    id: str = MISSING  # Gymnasium's
-    kwargs: dict[str, Any] = field(default_factory=dict)  # to gymnasium.make
-    max_episode_steps: int | None = None  # null: as the environment is registered
-    num_iterations: int = MISSING  # imitation budget, shared by all algorithms
+    """One environment. Annotators read the last three keys."""
+
+    name: str = key("in names of folders, in tables and figures", FOLDER_NAME)
+    id: str = key("Gymnasium's id")
+    kwargs: dict[str, Any] = key("arguments of gymnasium.make", default={})
+    max_episode_steps: int | None = key("time limit [steps]; null: the registered one", AT_LEAST_ONE, None)
+    num_iterations: int = key("iterations of imitation, the same for all algorithms", AT_LEAST_ONE)
     ppo: PPOTask = field(default_factory=PPOTask)
-    # What annotators can read: null or false where the environment doesn't have it.
-    terminates: bool = True  # can an episode end before its time limit?
-    torso_angle: int | None = None  # index of the torso's pitch [rad] in the observation
-    forward_velocity: int | None = None  # index of the forward velocity [m/s] in the observation
-
-
-@dataclass
-class PPOConfig:
-    name: str = MISSING
-    seed: int = 0
-    num_envs: int = 8
-    steps_per_iteration: int = 2048
-    total_steps: int = MISSING
-    gamma: float = MISSING
-    gae_lambda: float = MISSING
-    hidden_sizes: list[int] = field(default_factory=lambda: [64, 64])
-    activation: str = "tanh"
-    log_std_init: float = MISSING
-    learning_rate: float = 3e-4
-    anneal: bool = True
-    epochs: int = 10
-    minibatch_size: int = 64
-    clip: float = 0.2
-    entropy_coefficient: float = 0.0
-    max_grad_norm: float = 0.5
-    target_kl: float | None = None
-    eval_every: int = 20  # iterations
-    eval_episodes: int = 10
-    finalists: int = 10
-    finalist_episodes: int = 50
-    final_eval_episodes: int = 20
-
-
-@dataclass
-class PretrainedConfig:
-    name: str = MISSING
-    folder: str | None = None  # null: the one that comes with the package for this environment
-    eval_episodes: int = 10
-
-
-@dataclass
-class SB3Config:
-    name: str = MISSING
-    file: str | None = None  # the .zip that a model of Stable-Baselines3 was saved to
-    algo: str | None = None  # the class that saved it, in lower case
-    vecnormalize: str | None = None  # the statistics of its observations, if they were normalised
-    allow_pickle: bool = False  # both files run code when they are loaded
-    eval_episodes: int = 10
-    final_eval_episodes: int = 20
+    terminates: bool = key("whether an episode can end before its time limit", default=True)
+    torso_angle: int | None = key("index of the torso's pitch [rad] in the observation", NOT_NEGATIVE, None)
+    forward_velocity: int | None = key(
+        "index of the forward velocity [m/s] in the observation", NOT_NEGATIVE, None
+    )
 
 
 @dataclass
 class CollectConfig:
-    """What decides which trajectories stage 2 collects."""
+    """The keys that decide which trajectories stage 2 collects."""
 
-    name: str = MISSING
-    seed: int = 0
-    num_trajectories: int = 30
-    deterministic: bool = False
-    max_attempts: int = 300
-    earlier_checkpoints: int = 0
-    earlier_episodes: int = 10  # of each
+    name: str = key("the option of conf/demonstrations/")
+    seed: int = key("of the initial states and of the expert's noise", SEED)
+    num_trajectories: int = key("trajectories of the expert to collect", AT_LEAST_ONE)
+    deterministic: bool = key("take the expert's mean action instead of sampling")
+    max_attempts: int = key("episodes to try at most, failed ones included", AT_LEAST_ONE)
+    earlier_checkpoints: int = key("earlier checkpoints of the expert that are rolled out too", NOT_NEGATIVE)
+    earlier_episodes: int = key("episodes of each earlier checkpoint", AT_LEAST_ONE)
 
 
 @dataclass
 class DemonstrationsConfig(CollectConfig):
-    """Those keys, and what decides where trajectories come from instead and how much of them is learned from."""
+    """Those keys, and which data take the place of stages 1 and 2, and which part of them is learned from."""
 
-    dataset: str | None = None  # folder or id of a Minari dataset that takes the place of stages 1 and 2
-    failed_dataset: str | None = None  # of another one, of failed trajectories
-    split: bool = False  # split the failures of `dataset` off with the annotator
-    use_trajectories: int | None = None  # so many of the expert's; null: all
-    subsample: int = 1  # every so many-th state-action pair of each of them
+    dataset: str | None = key("folder or id of a Minari dataset that replaces stages 1 and 2", default=None)
+    failed_dataset: str | None = key("folder or id of a Minari dataset of failed trajectories", default=None)
+    split: bool = key("split the failures off `dataset` with the annotator", default=False)
+    use_trajectories: int | None = key("expert trajectories to learn from; null: all", AT_LEAST_ONE)
+    subsample: int = key("keep one state-action pair in this many, of each trajectory", AT_LEAST_ONE)
 
 
 @dataclass
 class AnnotatorConfig:
-    name: str = MISSING
-    function: str = MISSING  # import path of trajectory, **arguments → bool
-    arguments: dict[str, Any] = field(default_factory=dict)
-    needs: list[str] = field(default_factory=list)  # config keys that the environment must fill
+    """The function that says which trajectory is a failure."""
+
+    name: str = key("in tables and messages")
+    function: str = key("import path of a function (trajectory, **arguments) -> bool")
+    arguments: dict[str, Any] = key("arguments of the function", default={})
+    needs: list[str] = key("keys of env.* that the environment must set", default=[])
 
 
 def is_annotator(value: Any) -> bool:
@@ -124,34 +98,42 @@ def is_annotator(value: Any) -> bool:
 
 @dataclass
 class EvaluationConfig:
-    every: int = 20  # iterations
-    episodes: int = 5
+    """Evaluation of the learned policy, with its mean action."""
+
+    every: int = key("iterations between evaluations", AT_LEAST_ONE)
+    episodes: int = key("episodes of an evaluation", AT_LEAST_ONE)
 
 
 @dataclass
 class TrackingConfig:
-    name: str = MISSING
-    wandb: bool = True
-    mode: str = "offline"
-    project: str = "gailfe"
-    entity: str | None = None
+    """Weights & Biases, beside metrics.csv."""
+
+    name: str = key("the option of conf/tracking/")
+    wandb: bool = key("whether a W&B run is written")
+    mode: str = key("where it goes: to the run's folder, or to W&B's server at once", one_of("offline", "online"))
+    project: str = key("W&B project")
+    entity: str | None = key("W&B team or user; null: your default")
 
 
 @dataclass
 class PathsConfig:
-    runs: str = "runs"
-    artifacts: str = "artifacts"
+    """Where results go."""
+
+    runs: str = key("folder of all runs")
+    artifacts: str = key("folder of experts and demonstrations, shared by all runs")
 
 
 @dataclass
 class Config:
-    seed: int = 0
-    device: str = "cpu"
-    experiment: str = MISSING
-    checkpoint_every: int = 50  # iterations
-    episodes: int = 20  # of `python -m expert.evaluate`
+    """The whole configuration of a run."""
+
+    seed: int = key("of stage 3; the expert and the demonstrations have their own", SEED)
+    device: str = key("where the networks of stage 3 learn", DEVICE)
+    experiment: str = key("name of the folder of these runs, and their tag in W&B", FOLDER_NAME)
+    checkpoint_every: int = key("iterations between checkpoints", AT_LEAST_ONE)
+    episodes: int = key("episodes of expert.evaluate and expert.publish", AT_LEAST_ONE)
     env: EnvConfig = field(default_factory=EnvConfig)
-    expert: Any = MISSING  # PPOConfig, PretrainedConfig or SB3Config, as the group's file says
+    expert: Any = MISSING  # the `Config` of the class that the group's file names, see targets.py
     demonstrations: DemonstrationsConfig = field(default_factory=DemonstrationsConfig)
     annotator: AnnotatorConfig = field(default_factory=AnnotatorConfig)
     algo: Any = MISSING  # the `Config` of the class that the group's file names, see targets.py
@@ -161,7 +143,4 @@ class Config:
 
 
 ConfigStore.instance().store(name="schema", node=Config)
-ConfigStore.instance().store(group="expert", name="_ppo", node=PPOConfig)
-ConfigStore.instance().store(group="expert", name="_pretrained", node=PretrainedConfig)
-ConfigStore.instance().store(group="expert", name="_sb3", node=SB3Config)
 register_resolvers()

@@ -13,7 +13,7 @@ from hydra.utils import get_class
 from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
-from gailfe.config.keys import ConfigError, check_keys, key
+from gailfe.config.keys import FOLDER_NAME, ConfigError, check_keys, key
 
 
 @dataclass
@@ -21,7 +21,7 @@ class Target:
     """The keys that every option of such a group has."""
 
     _target_: str = key("import path of the class")
-    name: str = key("of the option, in the names of folders, in tables and figures")
+    name: str = key("of the option, in the names of folders, in tables and figures", FOLDER_NAME)
 
     def check(self) -> None:
         """Refuse combinations of keys that make no sense; raises ConfigError, which names them in full."""

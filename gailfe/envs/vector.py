@@ -15,7 +15,8 @@ import mujoco
 import numpy as np
 from gymnasium.envs.mujoco import MujocoEnv
 
-from gailfe.config.schema import ConfigError, EnvConfig
+from gailfe.config.keys import ConfigError
+from gailfe.config.schema import EnvConfig
 from gailfe.envs.stepping import make_stepper
 
 log = logging.getLogger(__name__)

@@ -1,0 +1,108 @@
+"""Experts: who gives the demonstrations. `expert._target_` names a class, and the class is asked for everything.
+
+PPO (ppo.py) is trained here, the others come from elsewhere: with the package (pretrained.py) or from
+Stable-Baselines3 (sb3.py). One of your own derives from `Expert`, and a file like those of conf/expert/ names it.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import logging
+from abc import ABC, abstractmethod
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, ClassVar
+
+from gailfe.config import schema
+from gailfe.config.keys import AT_LEAST_ONE, key
+from gailfe.config.targets import Target, target_class
+from gailfe.envs.vector import box, make_env
+from gailfe.nn.acting import CanAct
+from gailfe.nn.policy_file import load_policy
+from gailfe.storage.store import Store
+
+log = logging.getLogger(__name__)
+
+EVALUATION = "evaluation.json"  # in an expert's folder: what its mean action achieves
+
+
+@dataclass
+class ExpertConfig(Target):
+    """The keys that every expert has."""
+
+    eval_episodes: int = key("episodes of an evaluation, in training and before stage 2", AT_LEAST_ONE)
+
+
+class Expert(ABC):
+    """One expert of one configuration.
+
+    Args:
+        config: whose `expert` is a `Config` of the class.
+    """
+
+    Config: ClassVar[type[ExpertConfig]]  # its keys, those of expert.*
+    trained_here: ClassVar[bool] = False  # its folder holds checkpoints/ and curve.csv
+
+    def __init__(self, config: schema.Config) -> None:
+        self.config = config
+
+    def check(self) -> None:  # noqa: B027 (most experts need no check)
+        """Whether what lies outside of the configuration, such as a file, is there and fits the environment.
+
+        Raises:
+            ConfigError: if it is not there or doesn't fit.
+        """
+
+    @abstractmethod
+    def made_from(self) -> dict[str, Any]:
+        """What decides who the expert is, beside the environment; JSON values only."""
+
+    def recipe(self) -> dict[str, Any]:
+        """Everything that decides who the expert is."""
+        return {"version": 1, "env": env_recipe(self.config.env), "expert": self.made_from()}
+
+    def make(self, store: Store) -> Path:
+        """The folder of the expert, with its evaluation; filled now if the store lacks it."""
+        return store.get("experts", self.config.env.name, self.recipe(), self.fill)
+
+    def fill(self, folder: Path) -> None:
+        """Write evaluation.json into `folder`, and what `load` needs. Only `make` calls this."""
+        raise NotImplementedError(f"{type(self).__name__} is not made here")
+
+    def load(self, folder: Path) -> CanAct:
+        """The policy of the expert whose folder is `folder`, as `make` returned it."""
+        with contextlib.closing(make_env(self.config.env)) as env:
+            return load_policy(folder, box(env.observation_space).shape[0], box(env.action_space))
+
+
+def expert_of(config: schema.Config) -> Expert:
+    """The configured expert.
+
+    Raises:
+        ConfigError: if its class can't be imported.
+    """
+    expert: Expert = target_class("expert", config.expert._target_)(config)
+    return expert
+
+
+def make_expert(config: schema.Config, store: Store) -> Path:
+    """The folder of the configured expert, with its evaluation; trained first if the store lacks it.
+
+    Raises:
+        ConfigError: if an expert from elsewhere is not there or doesn't fit the environment; nothing is made then.
+    """
+    expert = expert_of(config)
+    expert.check()
+    return expert.make(store)
+
+
+def env_recipe(env: schema.EnvConfig) -> dict[str, Any]:
+    """The keys of an environment that decide how it behaves."""
+    return {"id": env.id, "kwargs": dict(env.kwargs), "max_episode_steps": env.max_episode_steps}
+
+
+def record_evaluation(folder: Path, achieved: dict[str, float]) -> None:
+    """Write what an expert achieves into its folder, and into the log."""
+    (folder / EVALUATION).write_text(json.dumps(achieved, indent=2) + "\n")
+    log.info("expert: return %(eval_return_mean).0f ± %(eval_return_std).0f (mean action)", achieved)

@@ -1,0 +1,87 @@
+"""An expert that is trained with PPO on the environment's own reward: `expert=ppo`."""
+
+from __future__ import annotations
+
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+from expert.checkpoints import checkpoint_folder, choose_expert
+from expert.experts import Expert, ExpertConfig, record_evaluation
+from gailfe.algorithms.ppo import PPO, PPOConfig
+from gailfe.config.keys import AT_LEAST_ONE, ConfigError, key
+from gailfe.config.schema import Config
+from gailfe.envs.evaluation import Evaluator
+from gailfe.nn.policy_file import save_policy
+from gailfe.storage.tracking import Row, read_rows
+from gailfe.training import Schedule, iterate
+
+CURVE = "curve.csv"
+
+
+@dataclass
+class PPOExpertConfig(PPOConfig, ExpertConfig):
+    """The keys of expert=ppo: those of PPO, and how the expert is chosen."""
+
+    eval_every: int = key("iterations between evaluations", AT_LEAST_ONE)
+    finalists: int = key("evaluated checkpoints that are compared again at the end", AT_LEAST_ONE)
+    finalist_episodes: int = key("episodes of this comparison, of each finalist", AT_LEAST_ONE)
+    final_eval_episodes: int = key("episodes of the chosen expert's evaluation", AT_LEAST_ONE)
+
+    def check(self) -> None:
+        """Raises ConfigError where keys don't go together."""
+        if self.steps_per_iteration % self.num_envs:
+            raise ConfigError(
+                f"expert.num_envs={self.num_envs} must divide "
+                f"expert.steps_per_iteration={self.steps_per_iteration}"
+            )
+        if self.steps_per_iteration % self.minibatch_size == 1:
+            raise ConfigError(
+                f"expert.minibatch_size={self.minibatch_size} leaves a minibatch of one step of "
+                f"expert.steps_per_iteration={self.steps_per_iteration}, whose advantage can't be standardised; "
+                "choose a divisor"
+            )
+
+
+class PPOExpert(Expert):
+    """An expert that is trained here, if the store lacks it."""
+
+    Config = PPOExpertConfig
+    trained_here = True
+
+    def made_from(self) -> dict[str, Any]:
+        keys = asdict(self.config.expert)
+        del keys["_target_"]  # where the class stands; `name` says which it is
+        return keys
+
+    def fill(self, folder: Path) -> None:
+        train_expert(self.config, folder)
+
+
+def train_expert(config: Config, folder: Path) -> None:
+    """Train into `folder`: policy.safetensors and policy.json, checkpoints/, curve.csv, evaluation.json.
+
+    curve.csv has a row an iteration, as a run's metrics.csv does.
+
+    PPO often loses its best policy late in training, so the expert is the best evaluated checkpoint, not the last.
+    """
+    settings = config.expert
+    ppo = PPO(settings, config.env)
+    evaluator = Evaluator(config.env, settings.eval_episodes, settings.seed)
+
+    def evaluate(iteration: int) -> Row:
+        save_policy(checkpoint_folder(folder, iteration), ppo.policy)
+        return evaluator(ppo.policy).metrics
+
+    evaluations = range(0, ppo.num_iterations, settings.eval_every)
+    checkpoint = folder / "checkpoint.pt"
+    iterate(
+        ppo,
+        Schedule(ppo.num_iterations, evaluate_at=evaluations, checkpoint_at=evaluations),
+        evaluate,
+        f"{config.env.name}: expert",
+        folder / CURVE,
+        checkpoint,
+    )
+    record_evaluation(folder, choose_expert(config, ppo.collector.env, folder, read_rows(folder / CURVE)))
+    checkpoint.unlink(missing_ok=True)

@@ -1,0 +1,57 @@
+"""An expert that is trained already: `expert=pretrained` takes one that comes with the package, or any folder."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from expert.experts import Expert, ExpertConfig
+from gailfe.config.keys import ConfigError, key
+from gailfe.nn.policy_file import ARCHITECTURE, WEIGHTS
+from gailfe.storage.store import MANIFEST, ArtifactError, Store, verify
+
+PRETRAINED = Path(__file__).parent / "pretrained"  # made by expert/publish.py
+
+
+@dataclass
+class PretrainedConfig(ExpertConfig):
+    """The keys of expert=pretrained."""
+
+    folder: str | None = key("an expert's folder; null: the one of the package for this environment")
+
+
+class PretrainedExpert(Expert):
+    """A folder that holds a trained expert. It stays where it is."""
+
+    Config = PretrainedConfig
+
+    def check(self) -> None:
+        self._folder()
+
+    def made_from(self) -> dict[str, Any]:
+        files = verify(self._folder())["files"]
+        # The number of episodes decides the reference of annotators in stage 2.
+        weights = {name: files[name] for name in (WEIGHTS, ARCHITECTURE)}
+        return {**weights, "eval_episodes": self.config.expert.eval_episodes}
+
+    def make(self, store: Store) -> Path:
+        return self._folder()
+
+    def _folder(self) -> Path:
+        """Where the expert lies.
+
+        Raises:
+            ConfigError: if there is none, or its files are not what its manifest says.
+        """
+        chosen, env = self.config.expert.folder, self.config.env.name
+        folder = Path(chosen or PRETRAINED / env)
+        try:
+            verify(folder)
+        except ArtifactError as error:
+            known = ", ".join(sorted(path.parent.name for path in PRETRAINED.glob(f"*/{MANIFEST}")))
+            raise ConfigError(
+                f"expert=pretrained expert.folder={chosen}: no expert for env={env} ({error}); the package has "
+                f"some for {known}, and expert.folder takes another expert's folder"
+            ) from error
+        return folder

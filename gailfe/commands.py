@@ -1,0 +1,152 @@
+"""The skeleton of the commands that Hydra configures: `python -m gailfe.run`, `python -m expert.train`, …"""
+
+from __future__ import annotations
+
+import contextlib
+import functools
+import importlib.util
+import logging
+import shutil
+import sys
+import traceback
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import hydra
+from hydra.core.hydra_config import HydraConfig
+from hydra.types import RunMode
+from omegaconf import DictConfig
+
+from gailfe.config.checks import parse
+from gailfe.config.folders import CONF
+from gailfe.config.help import help_page
+from gailfe.config.keys import ConfigError
+from gailfe.config.schema import Config
+from gailfe.sweep import FAILURE, enumerates
+
+log = logging.getLogger(__name__)
+
+
+def command(usage: str) -> Callable[[Callable[[Config], Any]], Callable[[], None]]:
+    """Makes a command line of a function that takes the checked configuration.
+
+    Args:
+        usage: the beginning of what `--help` prints; the groups of conf/ follow.
+
+    Returns:
+        A decorator. What the function returns is a study's objective.
+    """
+
+    def decorate(task: Callable[[Config], Any]) -> Callable[[], None]:
+        @functools.wraps(task)  # Hydra names the job after the task's module
+        def job(cfg: DictConfig) -> Any:
+            with report_errors(cfg):
+                return task(prepare(cfg))
+            return None
+
+        @functools.wraps(task)
+        def main() -> None:
+            refuse_shadowed_packages()
+            if {"-h", "--help"} & set(sys.argv[1:]):
+                print(help_page(usage))  # Hydra's own shows parts of groups too, and takes seconds
+            else:
+                hydra.main(config_path=str(CONF), config_name="config", version_base="1.3")(job)()
+
+        return main
+
+    return decorate
+
+
+def prepare(cfg: DictConfig) -> Config:
+    """The checked configuration. From now on this process uses one torch thread: the networks are too small for
+    more, and the jobs of a sweep would fight over the cores.
+
+    Raises:
+        ConfigError: as `parse` does, and if the device or the environment can't be had.
+    """
+    config = parse(cfg)
+    import torch  # here, so that --help and the checks of a sweep don't wait for it
+
+    from gailfe.envs.vector import box, episode_limit, make_env
+
+    torch.set_num_threads(1)
+    index = int(config.device.partition(":")[2] or 0)
+    if config.device != "cpu" and index >= torch.cuda.device_count():
+        raise ConfigError(
+            f"device={config.device}: torch {torch.__version__} sees {torch.cuda.device_count()} CUDA devices; "
+            "valid is cpu" + "".join(f", cuda:{i}" for i in range(torch.cuda.device_count()))
+        )
+    with contextlib.closing(make_env(config.env)) as env:
+        dim = box(env.observation_space).shape[0]
+    episode_limit(config.env)
+    for key in ("torso_angle", "forward_velocity"):
+        value = getattr(config.env, key)
+        if value is not None and value >= dim:
+            raise ConfigError(f"env.{key}={value} must index an observation of {config.env.id}: 0 to {dim - 1}")
+    return config
+
+
+def output_folder() -> Path:
+    """Where the job that is running writes."""
+    return Path(HydraConfig.get().runtime.output_dir)
+
+
+@contextlib.contextmanager
+def report_errors(cfg: DictConfig) -> Iterator[None]:
+    """Deals with the exceptions of a job.
+
+    A single job ends with its error. Where the configuration is at fault there is no traceback, and a job that did
+    nothing leaves no folder. A job of a sweep leaves failure.txt in its folder and lets the others run, whatever
+    the launcher; `SweepReport` then names it. A sweeper that decides as it goes gets the exception.
+    """
+    folder = output_folder()
+    if HydraConfig.get().mode is RunMode.RUN:
+        try:
+            yield
+        except ConfigError as error:
+            _remove_unused(folder, {Path(cfg.paths.runs).absolute(), Path(cfg.paths.artifacts).absolute()})
+            raise SystemExit(f"error: {error}") from error
+        return
+    note = folder / FAILURE
+    note.unlink(missing_ok=True)
+    try:
+        yield
+    except Exception as error:
+        log.exception("%s failed", folder)
+        note.write_text(f"{type(error).__name__}: {error}\n\n{traceback.format_exc()}")
+        if not enumerates(HydraConfig.get()):
+            raise
+
+
+def _remove_unused(folder: Path, roots: set[Path]) -> None:
+    """Remove `folder` if only Hydra has written there, and the empty folders above it, up to a root."""
+    found = {path.name: path for path in folder.iterdir()}
+    hydras = found.pop(str(HydraConfig.get().output_subdir), None)
+    empty_logs = [path for path in found.values() if path.suffix == ".log" and path.stat().st_size == 0]
+    if len(empty_logs) < len(found):
+        return
+    for path in empty_logs:
+        path.unlink()
+    if hydras is not None:
+        shutil.rmtree(hydras)
+    folder.rmdir()
+    with contextlib.suppress(OSError):  # the first one that is not empty ends it
+        for parent in folder.parents:
+            if not any(root == parent or root in parent.parents for root in roots):
+                break
+            parent.rmdir()
+
+
+def refuse_shadowed_packages() -> None:
+    """Raises SystemExit if Python finds another package where this project's expert/ or analysis/ is meant, as
+    `python -m` does in a working directory that has a package of that name."""
+    for name in ("expert", "analysis"):
+        spec = importlib.util.find_spec(name)
+        found = Path(spec.origin).resolve().parent if spec and spec.origin else None
+        if found != CONF.parent / name:
+            raise SystemExit(
+                f"error: {found or 'nothing'} is imported as the package {name}, which must be gailfe's own, "
+                f"{CONF.parent / name}: give the command in another working directory, or use an installed "
+                "command (gailfe, gailfe-expert-train, …), which doesn't look for packages in the working directory"
+            )
