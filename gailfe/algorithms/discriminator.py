@@ -143,7 +143,7 @@ def discriminator_step(
     if config.gradient_penalty > 0:
         penalty = gradient_penalty(discriminator, policy_pairs, expert_pairs, generator)
         loss = loss + config.gradient_penalty * penalty
-    optimizer.zero_grad()
+    discriminator.zero_grad()
     loss.backward()
     optimizer.step()
     return {"discriminator_loss": loss.item(), **info}
