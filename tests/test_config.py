@@ -225,6 +225,7 @@ def test_gail_has_no_failures_and_gailfe_has_all_else_in_common_with_it() -> Non
         ("gamma", 1.0001, "between 0 and 1"),
         ("gae_lambda", float("nan"), "between 0 and 1"),
         ("lambda_h", -1e-9, "at least 0"),
+        ("reward", "log_one_minus_d", "one of log_d, logit"),
         ("policy.hidden_sizes", [], "each at least 1"),
         ("policy.log_std_init", float("inf"), "finite"),
         ("value.hidden_sizes", [8, 0], "each at least 1"),

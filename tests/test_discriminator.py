@@ -75,7 +75,8 @@ def test_d_goes_to_one_on_the_policys_pairs_and_to_zero_on_the_experts() -> None
     assert torch.sigmoid(discriminator(expert)).mean() < 0.05
     assert info["d_policy"] > 0.95
     assert info["d_expert"] < 0.05
-    assert reward(discriminator(expert)).mean() > 10 * reward(discriminator(policy)).mean()
+    paid = [reward(discriminator(source), "log_d").mean() for source in (policy, expert)]
+    assert paid[1] > 10 * paid[0]
 
 
 def test_failures_are_pushed_to_the_policys_side_the_harder_the_larger_lambda_f() -> None:
@@ -90,9 +91,17 @@ def test_failures_are_pushed_to_the_policys_side_the_harder_the_larger_lambda_f(
 
 def test_the_reward_is_minus_log_d_and_positive() -> None:
     logits = torch.linspace(-20, 15, 50, dtype=torch.float64)
-    torch.testing.assert_close(reward(logits), -torch.log(torch.sigmoid(logits)))
-    assert (reward(logits) > 0).all()
-    assert (reward(logits).diff() < 0).all()  # the more it looks like the policy, the less it pays
+    rewards = reward(logits, "log_d")
+    torch.testing.assert_close(rewards, -torch.log(torch.sigmoid(logits)))
+    assert (rewards > 0).all()
+    assert (rewards.diff() < 0).all()  # the more it looks like the policy, the less it pays
+
+
+def test_the_reward_can_be_the_log_ratio_which_punishes_pairs_that_look_like_the_policys() -> None:
+    logits = torch.linspace(-8, 8, 33, dtype=torch.float64)
+    d, rewards = torch.sigmoid(logits), reward(logits, "logit")
+    torch.testing.assert_close(rewards, torch.log(1 - d) - torch.log(d))
+    assert torch.equal(rewards < 0, d > 0.5)
 
 
 @pytest.mark.parametrize("lambda_f", [0.0, 0.7, 3.0])
@@ -158,7 +167,8 @@ def test_the_entropy_term_keeps_d_from_saturating() -> None:
 def test_saturated_logits_give_finite_losses_and_gradients(magnitude: float) -> None:
     logits = torch.tensor([[-magnitude, magnitude]] * 3, requires_grad=True)
     policy, expert, failed = logits
-    total = gailfe_objective(policy, expert, failed, 1.0, Z_F) + logit_entropy(policy) + reward(policy).mean()
+    total = gailfe_objective(policy, expert, failed, 1.0, Z_F) + logit_entropy(policy)
+    total = total + reward(policy, "log_d").mean()
     (gradient,) = torch.autograd.grad(total, logits)
     assert torch.isfinite(total)
     assert torch.isfinite(gradient).all()

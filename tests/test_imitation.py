@@ -160,10 +160,11 @@ def test_without_failures_gailfe_is_gail_bit_for_bit_until_the_first_one_arrives
     assert not all(torch.equal(weights[key], others[key]) for key in weights)
 
 
-def test_advantages_come_from_minus_log_d_and_the_values_of_the_true_successors(
-    monkeypatch: pytest.MonkeyPatch,
+@pytest.mark.parametrize("form", ["log_d", "logit"])
+def test_advantages_come_from_the_reward_and_the_values_of_the_true_successors(
+    form: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    agent = make_imitator(gail_config())
+    agent = make_imitator(make_algo(reward=form))
     batches, calls = [], []
     collect = agent.collector.collect
 
@@ -175,7 +176,8 @@ def test_advantages_come_from_minus_log_d_and_the_values_of_the_true_successors(
         batch, normalizer = batches[-1], agent.policy.normalizer
         x = normalizer(batch.observations)
         d = torch.sigmoid(agent.discriminator(torch.cat([x, batch.actions], dim=-1)))  # bounds are ±1
-        torch.testing.assert_close(rewards, -torch.log(d))
+        expected = -torch.log(d) + (torch.log(1 - d) if form == "logit" else 0)
+        torch.testing.assert_close(rewards, expected, rtol=1e-4, atol=1e-5)
         torch.testing.assert_close(values, agent.value(x))
         torch.testing.assert_close(next_values, agent.value(normalizer(batch.next_observations)))
         assert torch.equal(rest[0], batch.terminated)

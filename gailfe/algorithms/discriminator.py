@@ -13,8 +13,10 @@ from torch import Tensor, nn
 
 from gailfe.algorithms.failures import FailedPairs
 from gailfe.algorithms.multiplier import Multiplier
-from gailfe.config.keys import AT_LEAST_ONE, NOT_NEGATIVE, POSITIVE, SIZES, key
+from gailfe.config.keys import AT_LEAST_ONE, NOT_NEGATIVE, POSITIVE, SIZES, key, one_of
 from gailfe.nn.mlp import MLP
+
+REWARD = one_of("log_d", "logit")
 
 
 @dataclass
@@ -53,12 +55,14 @@ def log_d(logits: Tensor) -> Tensor:
     return F.logsigmoid(logits)
 
 
-def reward(logits: Tensor) -> Tensor:
-    """Compute the policy's reward r(s, a) = −log D(s, a), elementwise.
+def reward(logits: Tensor, form: str) -> Tensor:
+    """Compute the policy's reward r(s, a), elementwise; it is large where D takes the pair for the expert's.
 
-    It is positive everywhere, and large where D takes the pair for the expert's.
+    Args:
+        form: `log_d`, the paper's −log D, which is positive everywhere; or `logit`, log(1 − D) − log D = −logit (the
+            form of Fu et al. 2018), which is negative where D takes the pair for the policy's.
     """
-    return -log_d(logits)
+    return -logits if form == "logit" else -log_d(logits)
 
 
 def gailfe_objective(

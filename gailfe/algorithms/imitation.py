@@ -25,7 +25,13 @@ import torch
 from torch import Tensor
 
 from gailfe.algorithms.advantages import generalized_advantages, successor_values
-from gailfe.algorithms.discriminator import Discriminator, DiscriminatorConfig, discriminator_step, reward
+from gailfe.algorithms.discriminator import (
+    REWARD,
+    Discriminator,
+    DiscriminatorConfig,
+    discriminator_step,
+    reward,
+)
 from gailfe.algorithms.failures import FailedPairs, FailureBuffer, FailuresConfig
 from gailfe.algorithms.learner import episode_metrics
 from gailfe.algorithms.multiplier import Multiplier
@@ -52,6 +58,7 @@ class ImitationConfig(Target):
     steps_per_iteration: int = key("environment steps in an iteration, a multiple of num_envs", TO_STANDARDISE)
     gamma: float = key("γ, discount", PROBABILITY)
     gae_lambda: float = key("λ of generalised advantage estimation", PROBABILITY)
+    reward: str = key("r(s, a): log_d, −log D; logit, log(1 − D) − log D", REWARD)
     lambda_h: float = key("λ_H, weight of the policy's entropy, which is maximised", NOT_NEGATIVE)
     policy: PolicyConfig = key("the policy π_θ")
     value: ValueConfig = key("the value function")
@@ -212,7 +219,7 @@ class Imitator:
         """
         config = self.config
         with torch.no_grad():
-            rewards = reward(self.discriminator(pairs))
+            rewards = reward(self.discriminator(pairs), config.reward)
             values = self.value(x)
             next_values = successor_values(
                 values,
