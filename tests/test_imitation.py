@@ -24,7 +24,7 @@ from helpers import (
 )
 from torch import Tensor
 
-import gailfe.algorithms.imitation
+import gailfe.algorithms.advantages
 from gailfe.algorithms.advantages import generalized_advantages
 from gailfe.algorithms.imitation import ImitationConfig, Imitator
 from gailfe.algorithms.learner import episode_metrics
@@ -111,6 +111,7 @@ def test_the_same_seed_gives_the_same_numbers_and_another_seed_others(config: Im
 RESUMED = {
     "gail": gail_config(),
     "gailfe": gailfe_config(capacity=15),
+    "ppo": make_algo(policy_update="ppo"),
     "relative": make_algo(make_failures(rule="relative", sampling="trajectories", max_age=2)),
 }
 
@@ -187,7 +188,7 @@ def test_advantages_come_from_the_reward_and_the_values_of_the_true_successors(
         return generalized_advantages(rewards, values, next_values, *rest)
 
     monkeypatch.setattr(agent.collector, "collect", record)
-    monkeypatch.setattr(gailfe.algorithms.imitation, "generalized_advantages", check)
+    monkeypatch.setattr(gailfe.algorithms.advantages, "generalized_advantages", check)
     metrics = [agent.iterate() for _ in range(3)]
     assert [row["reward_mean"] for row in metrics] == [rewards.mean().item() for rewards in calls]
 
@@ -268,11 +269,13 @@ def test_the_buffer_receives_exactly_the_trajectories_that_the_annotator_flags(c
     assert np.array_equal(imitator.failures.pairs().numpy(), np.concatenate(expected).astype(np.float32))
 
 
-@pytest.mark.parametrize("push", [0.8, -0.8])
-def test_the_agent_learns_to_act_like_the_expert(push: float) -> None:
+@pytest.mark.parametrize(("push", "policy_update"), [(0.8, "trpo"), (-0.8, "trpo"), (0.8, "ppo")])
+def test_the_agent_learns_to_act_like_the_expert(push: float, policy_update: str) -> None:
     """End to end, on Pendulum: the expert always pushes to the same side, at 0.8 of the greatest torque."""
     config = make_algo(
         steps_per_iteration=400,
+        policy_update=policy_update,
+        ppo=replace(GAIL.ppo, learning_rate=3e-3),
         policy=replace(GAIL.policy, hidden_sizes=[8], log_std_init=-0.5),
         discriminator=replace(
             GAIL.discriminator, hidden_sizes=[16], learning_rate=3e-3, updates=10, batch_size=128

@@ -59,8 +59,8 @@ def reward(logits: Tensor, form: str) -> Tensor:
     """Compute the policy's reward r(s, a), elementwise; it is large where D takes the pair for the expert's.
 
     Args:
-        form: `log_d`, the paper's −log D, which is positive everywhere; or `logit`, log(1 − D) − log D = −logit (the
-            form of Fu et al. 2018), which is negative where D takes the pair for the policy's.
+        form: `log_d`, the paper's −log D, which is positive everywhere; or `logit`, log(1 − D) − log D = −logit
+            (Fu et al. 2018), which is negative where D takes the pair for the policy's.
     """
     return -logits if form == "logit" else -log_d(logits)
 

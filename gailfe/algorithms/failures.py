@@ -46,12 +46,21 @@ class FailureBuffer:
         pair_dim: obs_dim + action_dim.
         sampling: `pairs` draws uniformly over all stored pairs, `trajectories` a trajectory uniformly and then a
             pair of it: short failures then count as much as long ones.
+        window: how many steps before its end are kept of a trajectory; None: all of it, as in the paper.
         max_age: iterations for which an own failure is used, the one in which it arrives included.
     """
 
-    def __init__(self, capacity: int, pair_dim: int, sampling: str = "pairs", max_age: int | None = None) -> None:
+    def __init__(
+        self,
+        capacity: int,
+        pair_dim: int,
+        sampling: str = "pairs",
+        window: int | None = None,
+        max_age: int | None = None,
+    ) -> None:
         self.capacity = capacity
         self.sampling = sampling
+        self.window = window
         self.max_age = max_age
         self._demonstrations = TrajectoryRing(pair_dim)
         self._own = TrajectoryRing(pair_dim)
@@ -73,7 +82,7 @@ class FailureBuffer:
             self._forget_own()
 
     def add(self, pairs: Tensor, *, own: bool = True) -> None:
-        """Store one trajectory, (T, pair_dim); forget the oldest if there are `capacity` already.
+        """Store one trajectory, (T, pair_dim), or its window; forget the oldest if there are `capacity` already.
 
         Args:
             own: whether it is the agent's, else the demonstrations'.
@@ -83,6 +92,8 @@ class FailureBuffer:
                 self._demonstrations.forget_oldest()
             else:
                 self._forget_own()
+        if self.window is not None:
+            pairs = pairs[-self.window :]
         if own:
             self._own.add(pairs)
             self._births.append(self._iteration)

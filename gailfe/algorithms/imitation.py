@@ -1,4 +1,4 @@
-"""GAIL (equation 1) and GAILFE (equations 2–4) with TRPO, as the paper's algorithm has them:
+"""GAIL (equation 1) and GAILFE (equations 2–4) with TRPO or PPO, as the paper's algorithm has them:
 
     τ_E and the failures of the demonstrations are given; the failures fill β_F.
     for each iteration:
@@ -6,8 +6,8 @@
         add those that the annotator calls failures to β_F                   FailureBuffer.add
         ascend ω on E_π[log D] + E_E[log(1 − D)] + λ_F·(E_βF[log D] − Z_F)   discriminator_step
         move λ_F against the slack of E_βF[log D] > Z_F                      Multiplier.update
-        reward r(s, a) = −log D(s, a), and its advantages                    reward, generalized_advantages
-        one TRPO step on θ, with λ_H·H(π) maximised                          trpo_step
+        reward r(s, a) = −log D(s, a), and its advantages                    reward, batch_advantages
+        one TRPO step on θ, with λ_H·H(π) maximised                          TRPOUpdate, or ClippedUpdate
         fit the value function to the returns                                ValueFunction.fit
 
 Without β_F and λ_F this is GAIL.
@@ -17,63 +17,27 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Sequence
-from dataclasses import dataclass
 from typing import Any
 
-import numpy as np
 import torch
 from torch import Tensor
 
-from gailfe.algorithms.advantages import generalized_advantages, successor_values
-from gailfe.algorithms.discriminator import (
-    REWARD,
-    Discriminator,
-    DiscriminatorConfig,
-    discriminator_step,
-    reward,
-)
+from gailfe.algorithms.advantages import batch_advantages
+from gailfe.algorithms.clipped import ClippedUpdate
+from gailfe.algorithms.discriminator import Discriminator, discriminator_step, reward
 from gailfe.algorithms.failures import FailedPairs, FailureBuffer, FailuresConfig
-from gailfe.algorithms.learner import episode_metrics
+from gailfe.algorithms.imitation_config import ImitationConfig
+from gailfe.algorithms.learner import episode_metrics, means
 from gailfe.algorithms.multiplier import Multiplier
-from gailfe.algorithms.trpo import TRPOConfig, trpo_step
-from gailfe.config.keys import AT_LEAST_ONE, NOT_NEGATIVE, PROBABILITY, ConfigError, Valid, key
+from gailfe.algorithms.trpo import TRPOUpdate
 from gailfe.config.schema import EnvConfig
-from gailfe.config.targets import Target
 from gailfe.envs.rollout import Batch, Collector
 from gailfe.envs.trajectory import Annotator, Demonstrations, Trajectory
 from gailfe.envs.vector import VectorEnv
-from gailfe.nn.policy import GaussianPolicy, PolicyConfig
-from gailfe.nn.value import ValueConfig, ValueFunction
+from gailfe.nn.policy import GaussianPolicy
+from gailfe.nn.value import ValueFunction
 
 log = logging.getLogger(__name__)
-
-TO_STANDARDISE = Valid(lambda value: value >= 2, "at least 2, to standardise advantages")
-
-
-@dataclass
-class ImitationConfig(Target):
-    """Keys of `algo` for GAIL and GAILFE."""
-
-    num_envs: int = key("environments side by side", AT_LEAST_ONE)
-    steps_per_iteration: int = key("environment steps in an iteration, a multiple of num_envs", TO_STANDARDISE)
-    gamma: float = key("γ, discount", PROBABILITY)
-    gae_lambda: float = key("λ of generalised advantage estimation", PROBABILITY)
-    reward: str = key("r(s, a): log_d, −log D; logit, log(1 − D) − log D", REWARD)
-    lambda_h: float = key("λ_H, weight of the policy's entropy, which is maximised", NOT_NEGATIVE)
-    policy: PolicyConfig = key("the policy π_θ")
-    value: ValueConfig = key("the value function")
-    trpo: TRPOConfig = key("the policy step")
-    discriminator: DiscriminatorConfig = key("the discriminator D_ω")
-    failures: FailuresConfig | None = key("what GAILFE adds; null: GAIL")
-
-    def check(self) -> None:
-        """Raises ConfigError where keys don't go together."""
-        if self.steps_per_iteration % self.num_envs:
-            raise ConfigError(
-                f"algo.num_envs={self.num_envs} must divide algo.steps_per_iteration={self.steps_per_iteration}"
-            )
-        if self.failures is not None:
-            self.failures.check()
 
 
 class Imitator:
@@ -94,7 +58,7 @@ class Imitator:
         *("d_policy", "d_expert", "d_failed"),
         *("log_d_policy", "log_d_failed", "log_d_failed_demonstrations", "log_d_failed_own"),
         *("lambda_f", "slack", "failure_buffer_trajectories", "failed_episodes"),
-        *("kl", "entropy", "surrogate_improvement", "backtracks"),
+        *("kl", "entropy", "surrogate_improvement", "backtracks", "clip_fraction"),
         *("value_loss", "discriminator_loss", "reward_mean"),
     )
     finished = False
@@ -122,6 +86,11 @@ class Imitator:
             config.policy.log_std_init,
             self.generator,
         ).to(self.device)
+        self.policy_update = (
+            ClippedUpdate(self.policy, config.ppo, self.generator)
+            if config.policy_update == "ppo"
+            else TRPOUpdate(self.policy, config.trpo)
+        )
         self.value = ValueFunction(vector.observation_dim, config.value, self.generator, self.device)
         self.discriminator = Discriminator(
             vector.observation_dim, vector.action_dim, config.discriminator, self.generator
@@ -135,21 +104,10 @@ class Imitator:
         self.failures: FailureBuffer | None = None
         self.multiplier: Multiplier | None = None
         if config.failures is not None:
-            settings = config.failures
-            self.multiplier = Multiplier(settings)
-            self.failures = FailureBuffer(
-                settings.capacity, self.expert_pairs.shape[1], settings.sampling, settings.max_age
-            )
-            if settings.source != "own":
-                for trajectory in demonstrations.failed:
-                    self._remember(trajectory, own=False)
-            if settings.source == "demonstrations" and not demonstrations.failed:
-                log.warning(
-                    "algo.failures.source=demonstrations, and the demonstrations have no failures: this is GAIL"
-                )
+            self._set_up_failures(config.failures, demonstrations.failed)
 
     def iterate(self) -> dict[str, float]:
-        """Collect → annotate → discriminator → multiplier → reward → advantages → TRPO → value function.
+        """Collect → annotate → discriminator → multiplier → reward → advantages → policy → value function.
 
         Returns:
             METRICS and those of the episodes that ended; a quantity that does not exist is absent.
@@ -165,6 +123,19 @@ class Imitator:
         self.policy.normalizer.update(batch.observations)
         return metrics
 
+    def _set_up_failures(self, config: FailuresConfig, failed: Sequence[Trajectory]) -> None:
+        self.multiplier = Multiplier(config)
+        self.failures = FailureBuffer(
+            config.capacity, self.expert_pairs.shape[1], config.sampling, config.window, config.max_age
+        )
+        if config.source != "own":
+            for trajectory in failed:
+                self.failures.add(self._pairs(trajectory).cpu(), own=False)
+        if config.source == "demonstrations" and not failed:
+            log.warning(
+                "algo.failures.source=demonstrations, but the demonstrations have no failures: this is GAIL"
+            )
+
     def _annotate(self, finished: Sequence[Trajectory]) -> dict[str, float]:
         if self.failures is None:
             return {}
@@ -173,7 +144,7 @@ class Imitator:
         assert self.config.failures is not None
         if self.config.failures.source != "demonstrations":
             for trajectory in failed:
-                self._remember(trajectory, own=True)
+                self.failures.add(self._pairs(trajectory).cpu(), own=True)
         return {
             "failed_episodes": len(failed),
             "failure_buffer_trajectories": self.failures.num_trajectories,
@@ -210,7 +181,7 @@ class Imitator:
         return info
 
     def _update_policy(self, batch: Batch, x: Tensor, pairs: Tensor) -> dict[str, float]:
-        """Reward → advantages → TRPO → value function.
+        """Reward → advantages → policy → value function.
 
         Args:
             batch: of this iteration.
@@ -220,35 +191,15 @@ class Imitator:
         config = self.config
         with torch.no_grad():
             rewards = reward(self.discriminator(pairs), config.reward)
-            values = self.value(x)
-            next_values = successor_values(
-                values,
-                batch.next_observations,
-                batch.ended,
-                lambda observations: self.value(self.policy.normalizer(observations)),
-            )
-            advantages = generalized_advantages(
-                rewards,
-                values,
-                next_values,
-                batch.terminated,
-                batch.truncated,
-                config.gamma,
-                config.gae_lambda,
+            advantages, values = batch_advantages(
+                batch, x, rewards, self.value, self.policy.normalizer, config.gamma, config.gae_lambda
             )
         returns = (advantages + values).flatten()
         x, samples = x.flatten(0, 1), batch.samples.flatten(0, 1)
-        info = trpo_step(self.policy, x, samples, advantages.flatten(), config.lambda_h, config.trpo)
+        info = self.policy_update(x, samples, advantages.flatten(), config.lambda_h)
         info["value_loss"] = self.value.fit(x, returns)
         info["reward_mean"] = rewards.mean().item()
         return info
-
-    def _remember(self, failed: Trajectory, *, own: bool) -> None:
-        """Store a failure in β_F: all of it, as in the paper, or the window before its end."""
-        assert self.failures is not None
-        assert self.config.failures is not None
-        pairs, window = self._pairs(failed).cpu(), self.config.failures.window
-        self.failures.add(pairs if window is None else pairs[-window:], own=own)
 
     def _pairs(self, trajectory: Trajectory) -> Tensor:
         """A trajectory's state-action pairs, raw observations and unit actions: (T, obs_dim + action_dim)."""
@@ -279,6 +230,7 @@ class Imitator:
             "generator": self.generator.get_state(),
             "collector": self.collector.state_dict(),
             "policy": self.policy.state_dict(),
+            "policy_update": self.policy_update.state_dict(),
             "value": self.value.full_state_dict(),
             "discriminator": self.discriminator.state_dict(),
             "optimizer": self.optimizer.state_dict(),
@@ -290,6 +242,7 @@ class Imitator:
         """Go on from `state`; returns whether exactly so (see `Collector.load_state_dict`)."""
         self.generator.set_state(state["generator"])
         self.policy.load_state_dict(state["policy"])
+        self.policy_update.load_state_dict(state["policy_update"])
         self.value.load_full_state_dict(state["value"])
         self.discriminator.load_state_dict(state["discriminator"])
         self.optimizer.load_state_dict(state["optimizer"])
@@ -297,9 +250,3 @@ class Imitator:
             self.failures.load_state_dict(state["failures"])
             self.multiplier.value = state["lambda_f"]
         return self.collector.load_state_dict(state["collector"])
-
-
-def means(rows: Sequence[dict[str, float]]) -> dict[str, float]:
-    """Average each quantity over the rows that have it."""
-    names = dict.fromkeys(name for row in rows for name in row)
-    return {name: float(np.mean([row[name] for row in rows if name in row])) for name in names}

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from typing import Any
 
 import torch
 from torch import Tensor
@@ -27,6 +28,28 @@ class TRPOConfig:
     cg_damping: float = key("multiple of the identity that is added to the Fisher matrix", NOT_NEGATIVE)
     max_backtracks: int = key("step sizes that the line search tries", AT_LEAST_ONE)
     backtrack_ratio: float = key("factor from one step size to the next", INSIDE_UNIT)
+
+
+class TRPOUpdate:
+    """The policy step; it has no state of its own.
+
+    Args:
+        policy: changed in place.
+    """
+
+    def __init__(self, policy: GaussianPolicy, config: TRPOConfig) -> None:
+        self.policy = policy
+        self.config = config
+
+    def __call__(self, x: Tensor, samples: Tensor, advantages: Tensor, lambda_h: float) -> dict[str, float]:
+        """Take a `trpo_step`."""
+        return trpo_step(self.policy, x, samples, advantages, lambda_h, self.config)
+
+    def state_dict(self) -> dict[str, Any]:
+        return {}
+
+    def load_state_dict(self, state: dict[str, Any]) -> None:
+        pass
 
 
 def conjugate_gradient(
