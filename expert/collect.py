@@ -21,6 +21,7 @@ from expert.experts import env_recipe, expert_of, make_expert
 from gailfe.commands import command
 from gailfe.config.keys import ConfigError
 from gailfe.config.schema import CollectConfig, Config
+from gailfe.envs.episodes import Episodes, Transitions
 from gailfe.envs.evaluation import Evaluator
 from gailfe.envs.trajectory import Demonstrations, Trajectory
 from gailfe.envs.vector import VectorEnv
@@ -105,23 +106,18 @@ def collect(config: Config, expert_folder: Path) -> tuple[Demonstrations, dict[s
 
 def _episodes(env: VectorEnv, act: Act) -> Iterator[Trajectory]:
     """One after the other, without end, from a single environment that begins anew by itself."""
+    episodes = Episodes(1, env.id)
     latest = env.reset()
     while True:
-        observations, actions, rewards = [latest], [], []
+        steps: list[tuple[np.ndarray, ...]] = []
         ended = False
         while not ended:
-            actions.append(act(latest))
-            step = env.step(actions[-1])
-            observations.append(step.next_observations)
-            rewards.append(step.rewards)
+            actions = act(latest)
+            step = env.step(actions)
+            rows = (step.rewards, step.next_observations, step.terminated, step.truncated)
+            steps.append((latest, actions, *rows))
             latest, ended = step.observations, bool(step.terminated[0] or step.truncated[0])
-        yield Trajectory(
-            np.concatenate(observations),
-            np.concatenate(actions),
-            np.concatenate(rewards),
-            terminated=bool(step.terminated[0]),
-            truncated=bool(step.truncated[0]),
-        )
+        yield from (trajectory for _, trajectory in episodes.add(Transitions.stack(steps)))
 
 
 def _mean_return(trajectories: Sequence[Trajectory]) -> float | None:

@@ -2,21 +2,24 @@
 
 from __future__ import annotations
 
-import copy
+import logging
+import sys
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-import gymnasium
 import minari
 import numpy as np
+from gymnasium.envs.registration import EnvSpec
 from minari import MinariDataset
 from minari.data_collector import EpisodeBuffer
 from minari.dataset.minari_storage import MinariStorage
 
 from gailfe.config.schema import EnvConfig
+from gailfe.envs.making import env_spec, episode_limit, spaces_of
 from gailfe.envs.trajectory import Demonstrations, Trajectory
-from gailfe.envs.vector import episode_limit, make_env
+
+log = logging.getLogger(__name__)
 
 EXPERT, FAILED = "expert-v0", "failed-v0"
 
@@ -70,20 +73,16 @@ def save_dataset(
     metadata: dict[str, Any],
 ) -> None:
     """Write one Minari dataset into `folder`, which must not hold one yet; see `save_demonstrations`."""
-    spec = copy.deepcopy(gymnasium.spec(env.id))
-    spec.max_episode_steps = episode_limit(env)
-    spec.kwargs.update(env.kwargs)
-    probe = make_env(env)
+    spaces = spaces_of(env)
     data = folder.resolve() / "data"  # Minari joins a relative path to itself
     data.mkdir(parents=True)
     storage = MinariStorage.new(
         data,
-        env_spec=spec,
-        observation_space=probe.observation_space,
-        action_space=probe.action_space,
+        env_spec=_plain_spec(env),
+        observation_space=spaces.observation,
+        action_space=spaces.action,
         data_format="hdf5",
     )
-    probe.close()
     storage.update_metadata(
         {
             "dataset_id": dataset_id,
@@ -93,6 +92,27 @@ def save_dataset(
         }
     )
     storage.update_episodes(_buffer(i, trajectory) for i, trajectory in enumerate(trajectories))
+
+
+def _plain_spec(env: EnvConfig) -> EnvSpec | None:
+    """The environment's spec as Minari can write it, a class by its import path; None where it can't be written.
+
+    Nothing here needs it: it lets Minari's `recover_environment` make the environment again.
+    """
+    spec = env_spec(env)
+    spec.max_episode_steps = episode_limit(env)
+    spec.kwargs.update(env.kwargs)
+    entry: Any = spec.entry_point
+    if callable(entry):
+        module, name = entry.__module__, getattr(entry, "__name__", "")
+        if module != "__main__" and getattr(sys.modules.get(module), name, None) is entry:
+            spec.entry_point = f"{module}:{name}"
+    try:
+        spec.to_json()
+    except (TypeError, ValueError) as error:
+        log.info("the demonstrations' metadata go without the spec of env.id=%s: %s", env.id, error)
+        return None
+    return spec
 
 
 def _buffer(index: int, trajectory: Trajectory) -> EpisodeBuffer:

@@ -6,7 +6,6 @@ Stable-Baselines3 (sb3.py). One of your own derives from `Expert`, and a file li
 
 from __future__ import annotations
 
-import contextlib
 import json
 import logging
 from abc import ABC, abstractmethod
@@ -17,7 +16,7 @@ from typing import Any, ClassVar
 from gailfe.config import schema
 from gailfe.config.keys import AT_LEAST_ONE, key
 from gailfe.config.targets import Target, target_class
-from gailfe.envs.vector import box, make_env
+from gailfe.envs.making import spaces_of
 from gailfe.nn.acting import CanAct
 from gailfe.nn.policy_file import load_policy
 from gailfe.storage.store import Store
@@ -72,8 +71,8 @@ class Expert(ABC):
 
     def load(self, folder: Path) -> CanAct:
         """The policy of the expert whose folder is `folder`, as `make` returned it."""
-        with contextlib.closing(make_env(self.config.env)) as env:
-            return load_policy(folder, box(env.observation_space).shape[0], box(env.action_space))
+        spaces = spaces_of(self.config.env)
+        return load_policy(folder, spaces.observation_dim, spaces.action)
 
 
 def expert_of(config: schema.Config) -> Expert:

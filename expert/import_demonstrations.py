@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import contextlib
 import logging
 import re
 import shutil
@@ -47,15 +46,13 @@ def import_demonstrations(source: Path, out: Path, env: EnvConfig) -> str:
         ConfigError: if `out` exists or `env` can't be made.
     """
     from expert.demonstrations import save_dataset  # --help and a mistyped key don't wait for torch and Minari
-    from gailfe.envs.vector import box, episode_limit, make_env
+    from gailfe.envs.making import check_env
 
     if out.exists():
         raise ConfigError(f"out={out} must be a folder that isn't there yet")
-    with contextlib.closing(make_env(env)) as probe:
-        dims = [box(space).shape[0] for space in (probe.observation_space, probe.action_space)]
-    episode_limit(env)
+    spaces = check_env(env)
     found = arrays.read_arrays(source)
-    arrays.check_arrays(found, *dims)
+    arrays.check_arrays(found, spaces.observation_dim, spaces.action_dim)
     trajectories = arrays.cut_episodes(found)
     name = re.sub(r"\W", "_", out.name)
     partial = out.with_name(out.name + ".partial")

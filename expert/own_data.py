@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import contextlib
 import hashlib
 import logging
 import os
@@ -21,8 +20,8 @@ from minari.dataset.minari_storage import METADATA_FILE_NAME
 from expert.annotators import Reference, make_annotator
 from gailfe.config.keys import ConfigError
 from gailfe.config.schema import Config
+from gailfe.envs.making import Spaces, spaces_of
 from gailfe.envs.trajectory import Demonstrations, Trajectory
-from gailfe.envs.vector import box, make_env
 
 log = logging.getLogger(__name__)
 
@@ -130,12 +129,11 @@ def _open(config: Config, key: str, path: str) -> MinariDataset:
         dataset = MinariDataset(folder)
     except Exception as error:  # Minari asserts, and raises what its formats raise
         raise ConfigError(f"demonstrations.{key}={path} can't be opened by Minari: {error}") from error
-    with contextlib.closing(make_env(config.env)) as env:
-        spaces = (
-            ("observation", dataset.observation_space, box(env.observation_space)),
-            ("action", dataset.action_space, box(env.action_space)),
-        )
-    for name, theirs, ours in spaces:
+    spaces = spaces_of(config.env)
+    for name, theirs, ours in (
+        ("observation", dataset.observation_space, spaces.observation),
+        ("action", dataset.action_space, spaces.action),
+    ):
         if not isinstance(theirs, gymnasium.spaces.Box) or theirs.shape != ours.shape:
             raise ConfigError(
                 f"demonstrations.{key}={path}: the {name}s of env.id={config.env.id} are a Box of shape "
@@ -151,13 +149,12 @@ def _shape(space: gymnasium.Space[Any]) -> str:
 def _load(config: Config, key: str, path: str) -> list[Trajectory]:
     """All episodes, and in the log what had to be assumed about them."""
     dataset = _open(config, key, path)
-    with contextlib.closing(make_env(config.env)) as env:
-        observation_shape, actions = box(env.observation_space).shape, box(env.action_space)
+    spaces = spaces_of(config.env)
     notes: Counter[str] = Counter()
     trajectories = []
     for number, episode in enumerate(dataset):
         try:
-            trajectories.append(_trajectory(episode, observation_shape, actions, notes))
+            trajectories.append(_trajectory(episode, spaces, notes))
         except ValueError as error:
             raise ConfigError(f"demonstrations.{key}={path}, episode {number}: {error}") from error
     for note, count in notes.items():
@@ -165,15 +162,13 @@ def _load(config: Config, key: str, path: str) -> list[Trajectory]:
     return trajectories
 
 
-def _trajectory(
-    episode: EpisodeData, observation_shape: tuple[int, ...], space: gymnasium.spaces.Box, notes: Counter[str]
-) -> Trajectory:
+def _trajectory(episode: EpisodeData, spaces: Spaces, notes: Counter[str]) -> Trajectory:
     observations = np.asarray(episode.observations, dtype=np.float64)
     actions = np.asarray(episode.actions, dtype=np.float32)
     rewards = np.asarray(episode.rewards, dtype=np.float64)
     for name, array, shape in (
-        ("observations", observations, observation_shape),
-        ("actions", actions, space.shape),
+        ("observations", observations, spaces.observation.shape),
+        ("actions", actions, spaces.action.shape),
     ):
         if array.shape[1:] != shape:
             raise ValueError(f"{name} have shape {array.shape}, must be (T, {shape[0]})")
@@ -182,9 +177,11 @@ def _trajectory(
     if 0 < len(observations) == len(actions):
         notes["lack the observation that they ended in: the last one is repeated"] += 1
         observations = np.concatenate([observations, observations[-1:]])
-    if ((actions < space.low) | (actions > space.high)).any():
+    low, high = spaces.action.low, spaces.action.high
+    # A bound of a float64 space may lie between two float32: an action at it is rounded, and not beyond it.
+    if ((actions < np.nextafter(low, -np.inf)) | (actions > np.nextafter(high, np.inf))).any():
         notes["hold actions beyond the environment's bounds: clipped"] += 1
-        actions = np.clip(actions, space.low, space.high)
+    actions = np.clip(actions, low, high)
     if not np.isfinite(rewards).all():
         notes["have unknown rewards: there is no expert line, and annotators can't go by return"] += 1
     if np.any(episode.terminations[:-1]) or np.any(episode.truncations[:-1]):

@@ -15,7 +15,7 @@ from gymnasium.envs.mujoco import MujocoEnv
 
 from gailfe.config.keys import ConfigError
 from gailfe.config.schema import EnvConfig
-from gailfe.envs.vector import make_env
+from gailfe.envs.making import make_env
 
 FLOOR = 25  # times the size: from 40 m to a kilometre
 

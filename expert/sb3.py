@@ -5,7 +5,6 @@ Both packages are the extra `sb3`, imported only where such an expert is used.
 
 from __future__ import annotations
 
-import contextlib
 import importlib
 import json
 import pickle
@@ -22,7 +21,7 @@ from expert.experts import Expert, ExpertConfig, record_evaluation
 from gailfe.config.keys import AT_LEAST_ONE, ConfigError, key
 from gailfe.config.schema import Config
 from gailfe.envs.evaluation import FRESH_SEED, Evaluator
-from gailfe.envs.vector import box, make_env
+from gailfe.envs.making import spaces_of
 from gailfe.nn.acting import Act
 from gailfe.storage.store import file_checksum
 
@@ -133,11 +132,10 @@ def load_sb3(config: Config) -> SB3Policy:
     """
     expert: SB3Config = config.expert
     algorithm = _algorithm(expert)
-    with contextlib.closing(make_env(config.env)) as env:
-        spaces = {"observation": box(env.observation_space), "action": box(env.action_space)}
+    spaces = spaces_of(config.env)
     file = f"expert.file={expert.file}"
     saved = _saved(_existing("file", expert.file), file)
-    for kind, space in spaces.items():
+    for kind, space in (("observation", spaces.observation), ("action", spaces.action)):
         theirs = saved.get(f"{kind}_space", {})
         shape = tuple(theirs.get("_shape") or ()) if "Box" in theirs.get(":type:", "") else theirs.get(":type:")
         _check_same(file, config, f"{kind}s", "shape", space.shape, shape)
@@ -151,10 +149,10 @@ def load_sb3(config: Config) -> SB3Policy:
             f"(its policy is from {module}), with Stable-Baselines3 2 ({_told(error)})"
         ) from error
     for bound in ("low", "high"):
-        ours, theirs = (getattr(s, bound) for s in (spaces["action"], model.action_space))
+        ours, theirs = (getattr(s, bound) for s in (spaces.action, model.action_space))
         if not np.allclose(ours, theirs):
             _check_same(file, config, "actions", bound, ours.tolist(), theirs.tolist())
-    return SB3Policy(model, _vecnormalize(config, spaces["observation"]))
+    return SB3Policy(model, _vecnormalize(config, spaces.observation))
 
 
 def _draws_exploration(step: int, every: int) -> bool:

@@ -68,7 +68,7 @@ def prepare(cfg: DictConfig) -> Config:
     config = parse(cfg)
     import torch  # here, so that --help and the checks of a sweep don't wait for it
 
-    from gailfe.envs.vector import box, episode_limit, make_env
+    from gailfe.envs.making import check_env
 
     torch.set_num_threads(1)
     index = int(config.device.partition(":")[2] or 0)
@@ -77,9 +77,7 @@ def prepare(cfg: DictConfig) -> Config:
             f"device={config.device}: torch {torch.__version__} sees {torch.cuda.device_count()} CUDA devices; "
             "valid is cpu" + "".join(f", cuda:{i}" for i in range(torch.cuda.device_count()))
         )
-    with contextlib.closing(make_env(config.env)) as env:
-        dim = box(env.observation_space).shape[0]
-    episode_limit(config.env)
+    dim = check_env(config.env).observation_dim
     for key in ("torso_angle", "forward_velocity"):
         value = getattr(config.env, key)
         if value is not None and value >= dim:
@@ -148,5 +146,5 @@ def refuse_shadowed_packages() -> None:
             raise SystemExit(
                 f"error: {found or 'nothing'} is imported as the package {name}, which must be gailfe's own, "
                 f"{CONF.parent / name}: give the command in another working directory, or use an installed "
-                "command (gailfe, gailfe-expert-train, …), which doesn't look for packages in the working directory"
+                "command (gailfe, gailfe-expert-train, …), which ignores the working directory"
             )

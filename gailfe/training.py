@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import json
 import logging
+import math
 import time
 from collections.abc import Callable, Container, Iterator
 from dataclasses import asdict, dataclass
@@ -120,7 +121,8 @@ def _resume(learner: Learner, checkpoint: Path, label: str) -> Done:
 
 
 def _check_finite(learner: Learner, row: Row, saved: int) -> None:
-    spoilt = [name for name, value in row.items() if not abs(value) < float("inf")]
+    # In the order of the file, where the environment's own returns, which may be the cause, come first.
+    spoilt = [name for name in columns(learner.METRICS) if not math.isfinite(row.get(name, 0.0))]
     spoilt += _spoilt_tensors(learner)
     if spoilt:
         named = ", ".join(spoilt[:5]) + (f" and {len(spoilt) - 5} more" if len(spoilt) > 5 else "")

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from pathlib import Path
-
 import gymnasium
 import numpy as np
 import pytest
@@ -15,10 +13,8 @@ from helpers import HOPPER, PENDULUM, make_policy
 from gailfe.config.keys import ConfigError
 from gailfe.config.schema import EnvConfig
 from gailfe.envs.evaluation import Evaluator
-from gailfe.envs.vector import Step, VectorEnv, episode_limit, make_env
-from gailfe.storage.checkpoint import load_checkpoint, save_checkpoint
-
-MUJOCO_TASKS = ["Hopper-v5", "HalfCheetah-v5", "Walker2d-v5", "Ant-v5", "Humanoid-v5", "InvertedPendulum-v5"]
+from gailfe.envs.making import episode_limit, make_env
+from gailfe.envs.vector import Step, VectorEnv
 
 
 def random_actions(env: VectorEnv, steps: int, seed: int = 0) -> np.ndarray:
@@ -122,26 +118,6 @@ def test_a_limit_that_is_not_given_is_the_registered_one() -> None:
     assert episode_limit(EnvConfig(id="Hopper-v5", max_episode_steps=50)) == 50
 
 
-@pytest.mark.parametrize("task", MUJOCO_TASKS)
-def test_a_restored_environment_takes_the_same_steps_bit_for_bit(task: str, tmp_path: Path) -> None:
-    config = EnvConfig(id=task, max_episode_steps=25)
-    original = VectorEnv(config, num_envs=2, seed=0)
-    original.reset()
-    assert original.restorable
-    actions = random_actions(original, 70)
-    play(original, actions[:17])
-    state = original.state_dict()
-    save_checkpoint(tmp_path / "state.pt", state)
-    expected = play(original, actions[17:])
-    assert sum((step.terminated | step.truncated).sum() for step in expected) >= 2
-
-    for saved in (state, load_checkpoint(tmp_path / "state.pt")):
-        assert saved is not None
-        fresh = VectorEnv(config, num_envs=2, seed=99)  # every bit of the state is the saved one's
-        fresh.load_state_dict(saved)
-        assert_same_steps(play(fresh, actions[17:]), expected)
-
-
 def test_saving_a_state_disturbs_nothing() -> None:
     runs = []
     for save in (False, True):
@@ -154,14 +130,6 @@ def test_saving_a_state_disturbs_nothing() -> None:
                 env.state_dict()
         runs.append(steps)
     assert_same_steps(*runs)
-
-
-def test_an_environment_without_a_simulator_state_is_not_restorable() -> None:
-    env = VectorEnv(PENDULUM, num_envs=1, seed=0)
-    env.reset()
-    assert not env.restorable
-    with pytest.raises(TypeError, match="Pendulum"):
-        env.state_dict()
 
 
 @pytest.mark.parametrize(

@@ -18,9 +18,10 @@ from expert.rendering import CannotRender, choose_gl, follow, make_render_env
 from expert.video import CAPTION, GAP, captioned, side_by_side, write_video
 from expert.watch import pace, replay, representative, rewind, watch
 from gailfe.config.schema import Config, EnvConfig
+from gailfe.envs.making import make_env
 from gailfe.envs.rollout import Collector
 from gailfe.envs.trajectory import Demonstrations, Trajectory
-from gailfe.envs.vector import VectorEnv, env_seeds, make_env
+from gailfe.envs.vector import VectorEnv, env_seeds
 from tests.helpers import HOPPER, compose, make_policy, make_trajectory, seeded, unit_box
 
 SEED = 3

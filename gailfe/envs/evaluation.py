@@ -7,12 +7,11 @@ from dataclasses import dataclass
 import numpy as np
 
 from gailfe.config.schema import EnvConfig
+from gailfe.envs.episodes import Episodes, Transitions
+from gailfe.envs.making import episode_limit, make_env
 from gailfe.envs.stepping import make_stepper
 from gailfe.envs.trajectory import Trajectory
-from gailfe.envs.vector import episode_limit, make_env
 from gailfe.nn.acting import CanAct
-
-Piece = tuple[np.ndarray, np.ndarray, np.ndarray]  # observations after each action, actions, rewards
 
 FRESH_SEED = 1000  # of initial states by which no checkpoint with a smaller seed was chosen
 
@@ -50,43 +49,38 @@ class Evaluator:
         self._envs = [make_env(config) for _ in range(episodes)]
         self._step = make_stepper(self._envs)
         self._limit = episode_limit(config)
+        self._id = config.id
         self._seed = seed
 
     def __call__(self, policy: CanAct, index: int = 0) -> Evaluation:
-        """Evaluate the mean action of `policy`; `index` chooses the initial states."""
+        """Evaluate the mean action of `policy`; `index` chooses the initial states.
+
+        Raises:
+            NotFinite: if the environment gives NaN or infinity.
+        """
         seeds = np.random.SeedSequence([self._seed, index]).generate_state(len(self._envs))
         pairs = zip(self._envs, seeds, strict=True)
         latest = np.stack([np.asarray(env.reset(seed=int(seed))[0], dtype=float) for env, seed in pairs])
-        first, active = latest, list(range(len(self._envs)))
-        pieces: list[list[Piece]] = [[] for _ in self._envs]
-        terminated = [False] * len(self._envs)
-        steps: list[Piece] = []  # since an episode last ended: of all that go on, a row each
+        active = list(range(len(self._envs)))
+        episodes = Episodes(len(self._envs), self._id)
+        found: dict[int, Trajectory] = {}
+        steps: list[tuple[np.ndarray, ...]] = []  # since an episode last ended: of all that go on, a row each
         act = policy.acting()
         for t in range(self._limit):
             actions = act(latest)
             outcome = self._step(active, actions)
+            rows = (outcome.rewards, outcome.observations, outcome.terminated, outcome.truncated)
+            steps.append((latest, actions, *rows))
             latest = outcome.observations
-            steps.append((latest, actions, outcome.rewards))
             ended = outcome.terminated | outcome.truncated
-            if t == self._limit - 1 or ended.any():
-                since = [np.stack(arrays, axis=1) for arrays in zip(*steps, strict=True)]
-                for row, i in enumerate(active):
-                    pieces[i].append((since[0][row], since[1][row], since[2][row]))
-                    terminated[i] = bool(outcome.terminated[row])
+            is_last = t == self._limit - 1
+            if is_last or ended.any():
+                block = Transitions.stack(steps)
+                block.truncated[-1] = (outcome.truncated | is_last) & ~outcome.terminated
+                found |= episodes.add(block, active)
                 steps = []
-                active = [i for i, end in zip(active, ended, strict=True) if not end]
+                active = [i for i, end in zip(active, ended | is_last, strict=True) if not end]
                 latest = latest[~ended]
             if not active:
                 break
-        return Evaluation([_join(*episode) for episode in zip(first, pieces, terminated, strict=True)])
-
-
-def _join(start: np.ndarray, pieces: list[Piece], terminated: bool) -> Trajectory:
-    observations, actions, rewards = (np.concatenate(parts) for parts in zip(*pieces, strict=True))
-    return Trajectory(
-        np.concatenate([start[None], observations]),
-        actions,
-        rewards,
-        terminated=terminated,
-        truncated=not terminated,
-    )
+        return Evaluation([found[i] for i in range(len(self._envs))])

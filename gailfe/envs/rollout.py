@@ -9,6 +9,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from gailfe.envs.episodes import Episodes, Transitions
 from gailfe.envs.trajectory import Trajectory
 from gailfe.envs.vector import VectorEnv
 from gailfe.nn.policy import GaussianPolicy
@@ -44,7 +45,7 @@ class Collector:
     def __init__(self, env: VectorEnv) -> None:
         self.env = env
         self.observations = env.reset()
-        self._in_flight: list[list[tuple[np.ndarray, ...]]] = [[] for _ in range(env.num_envs)]
+        self._episodes = Episodes(env.num_envs, env.id)
 
     @torch.no_grad()
     def collect(
@@ -59,6 +60,9 @@ class Collector:
             policy: who acts.
             num_steps: per environment.
             generator: of the Gaussian noise; None acts with the mean.
+
+        Raises:
+            NotFinite: if the environment gives NaN or infinity.
         """
         n, obs_dim, act_dim = self.env.num_envs, self.env.observation_dim, self.env.action_dim
         observations = np.empty((num_steps, n, obs_dim))
@@ -82,7 +86,8 @@ class Collector:
             next_observations[t], rewards[t] = step.next_observations, step.rewards
             terminated[t], truncated[t] = step.terminated, step.truncated
 
-        finished = self._cut(observations, next_observations, actions, rewards, terminated, truncated)
+        steps = Transitions(observations, actions, rewards, next_observations, terminated, truncated)
+        finished = self._episodes.add(steps)
         return Batch(
             torch.from_numpy(observations),
             torch.from_numpy(next_observations),
@@ -91,42 +96,8 @@ class Collector:
             torch.from_numpy(rewards).float(),
             torch.from_numpy(terminated),
             torch.from_numpy(truncated),
-            finished,
+            [trajectory for _, trajectory in finished],
         )
-
-    def _cut(
-        self,
-        observations: np.ndarray,
-        next_observations: np.ndarray,
-        actions: np.ndarray,
-        rewards: np.ndarray,
-        terminated: np.ndarray,
-        truncated: np.ndarray,
-    ) -> list[Trajectory]:
-        """Cut the arrays at the ends of episodes; what has not ended yet waits for the next batch."""
-        finished: list[tuple[int, int, Trajectory]] = []
-        for i in range(self.env.num_envs):
-            start = 0
-            for end in np.flatnonzero(terminated[:, i] | truncated[:, i]).tolist():
-                piece = (slice(start, end + 1), i)
-                self._in_flight[i].append((observations[piece], actions[piece], rewards[piece]))
-                obs, act, rew = (np.concatenate(parts) for parts in zip(*self._in_flight[i], strict=True))
-                trajectory = Trajectory(
-                    np.concatenate([obs, next_observations[end, i][None]]),
-                    act,
-                    rew,
-                    terminated=bool(terminated[end, i]),
-                    truncated=bool(truncated[end, i]),
-                )
-                finished.append((end, i, trajectory))
-                self._in_flight[i] = []
-                start = end + 1
-            if start < len(actions):
-                piece = (slice(start, None), i)
-                self._in_flight[i].append(
-                    (observations[piece].copy(), actions[piece].copy(), rewards[piece].copy())
-                )
-        return [trajectory for _, _, trajectory in sorted(finished, key=lambda f: f[:2])]
 
     def state_dict(self) -> dict[str, Any]:
         """The in-flight episodes, and the environments' states where they can be saved (else None)."""
@@ -135,16 +106,14 @@ class Collector:
         return {
             "env": self.env.state_dict(),
             "observations": self.observations,
-            "in_flight": [list(pieces) for pieces in self._in_flight],
+            "in_flight": self._episodes.state(),
         }
 
     def load_state_dict(self, state: dict[str, Any]) -> bool:
         """Go on from `state`. Returns whether that is exact: without saved states, new episodes begin."""
-        if state["env"] is None:
+        if state["env"] is None or not self.env.restorable:
             return False
         self.env.load_state_dict(state["env"])
         self.observations = np.asarray(state["observations"])
-        self._in_flight = [
-            [tuple(np.asarray(part) for part in piece) for piece in pieces] for pieces in state["in_flight"]
-        ]
+        self._episodes.load_state(state["in_flight"])
         return True

@@ -48,9 +48,9 @@ class OneByOne:
         observations, rewards, terminated, truncated = zip(*steps, strict=True)
         return Outcome(
             np.stack(observations, dtype=float),
-            np.array(rewards, dtype=float),
-            np.array(terminated),
-            np.array(truncated),
+            np.array(rewards, dtype=float).reshape(len(steps)),  # some environments give arrays of shape (1,)
+            np.array(terminated, dtype=bool).reshape(len(steps)),
+            np.array(truncated, dtype=bool).reshape(len(steps)),
         )
 
 

@@ -6,17 +6,16 @@ observation of an episode as part of the step's arrays, which is all that this o
 
 from __future__ import annotations
 
-import copy
 import logging
 from typing import Any, NamedTuple
 
-import gymnasium
 import mujoco
 import numpy as np
-from gymnasium.envs.mujoco import MujocoEnv
 
-from gailfe.config.keys import ConfigError
 from gailfe.config.schema import EnvConfig
+from gailfe.envs.actions import box
+from gailfe.envs.making import episode_limit, make_env
+from gailfe.envs.state import get_state, is_restorable, set_state
 from gailfe.envs.stepping import make_stepper
 
 log = logging.getLogger(__name__)
@@ -40,47 +39,6 @@ class Step(NamedTuple):
     truncated: np.ndarray  # (n,) bool
 
 
-def make_env(config: EnvConfig, **kwargs: Any) -> gymnasium.Env:
-    """One environment, without a time limit of its own (`VectorEnv` counts) and without Gymnasium's checkers.
-
-    Raises:
-        ConfigError: if Gymnasium doesn't know the id, or the spaces are not flat Boxes.
-    """
-    try:
-        spec = copy.deepcopy(gymnasium.spec(config.id))
-        spec.order_enforce = False
-        env = gymnasium.make(spec, max_episode_steps=-1, disable_env_checker=True, **{**config.kwargs, **kwargs})
-    except (gymnasium.error.Error, TypeError) as error:
-        raise ConfigError(f"env.id={config.id} with env.kwargs={dict(config.kwargs)}: {error}") from error
-    for name, space in (("observation", env.observation_space), ("action", env.action_space)):
-        try:
-            box(space)
-        except TypeError as error:
-            raise ConfigError(f"env.id={config.id}: the {name} space {error}") from error
-    return env
-
-
-def box(space: gymnasium.Space[Any]) -> gymnasium.spaces.Box:
-    """`space`, if it is a flat Box; raises TypeError else."""
-    if not isinstance(space, gymnasium.spaces.Box) or len(space.shape) != 1:
-        raise TypeError(f"must be a flat Box, got {space}")
-    return space
-
-
-def episode_limit(config: EnvConfig) -> int:
-    """The time limit in steps: the configured one, else the registered one.
-
-    Raises:
-        ConfigError: if neither exists; without a limit a good policy's episode never ends.
-    """
-    limit = config.max_episode_steps or gymnasium.spec(config.id).max_episode_steps
-    if limit is None:
-        raise ConfigError(
-            f"env.max_episode_steps=null: {config.id} is registered without a limit; give one, in steps"
-        )
-    return limit
-
-
 def env_seeds(seed: int, num_envs: int) -> list[int]:
     """The seeds that `VectorEnv` gives its environments, the i-th independent of how many there are."""
     return [int(s.generate_state(1)[0]) for s in np.random.SeedSequence(seed).spawn(num_envs)]
@@ -96,6 +54,7 @@ class VectorEnv:
     """
 
     def __init__(self, config: EnvConfig, num_envs: int, seed: int) -> None:
+        self.id = config.id
         self.num_envs = num_envs
         self._envs = [make_env(config) for _ in range(num_envs)]
         self._step = make_stepper(self._envs)
@@ -138,39 +97,15 @@ class VectorEnv:
     @property
     def restorable(self) -> bool:
         """Whether the environments' exact state can be saved."""
-        return all(isinstance(env.unwrapped, MujocoEnv) for env in self._envs)
+        return all(is_restorable(env) for env in self._envs)
 
     def state_dict(self) -> dict[str, Any]:
         """Everything that the next step depends on. Raises TypeError unless `restorable`."""
-        return {"elapsed": self._elapsed.copy(), "envs": [_get_state(env.unwrapped) for env in self._envs]}
+        return {"elapsed": self._elapsed.copy(), "envs": [get_state(env) for env in self._envs]}
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
         """Continue exactly where `state_dict` was taken."""
         self._elapsed = np.asarray(state["elapsed"]).copy()
         for env, seed, env_state in zip(self._envs, self._seeds, state["envs"], strict=True):
             env.reset(seed=seed)  # the wrappers insist on a reset before the first step
-            _set_state(env.unwrapped, env_state)
-
-
-def _get_state(env: gymnasium.Env) -> dict[str, Any]:
-    if not isinstance(env, MujocoEnv):
-        raise TypeError(f"{type(env).__name__} has no state to save: only MuJoCo tasks have")
-    kind = mujoco.mjtState.mjSTATE_INTEGRATION
-    physics = np.empty(mujoco.mj_stateSize(env.model, kind))
-    mujoco.mj_getState(env.model, env.data, physics, kind)
-    # The rewards of Ant and Humanoid also read the body positions that the last step left behind.
-    return {
-        "physics": physics,
-        "xpos": env.data.xpos.copy(),
-        "xipos": env.data.xipos.copy(),
-        "random": env.np_random.bit_generator.state,
-    }
-
-
-def _set_state(env: gymnasium.Env, state: dict[str, Any]) -> None:
-    if not isinstance(env, MujocoEnv):
-        raise TypeError(f"{type(env).__name__} has no state to restore: only MuJoCo tasks have")
-    mujoco.mj_setState(env.model, env.data, np.asarray(state["physics"]), mujoco.mjtState.mjSTATE_INTEGRATION)
-    env.data.xpos[:] = np.asarray(state["xpos"])
-    env.data.xipos[:] = np.asarray(state["xipos"])
-    env.np_random.bit_generator.state = state["random"]
+            set_state(env, env_state)

@@ -57,9 +57,12 @@ class GaussianPolicy(nn.Module):
         self.log_std = nn.Parameter(torch.full((action_dim,), log_std_init))
         self.register_buffer("low", torch.as_tensor(action_space.low).float())
         self.register_buffer("high", torch.as_tensor(action_space.high).float())
-        bounded = torch.isfinite(self.low) & torch.isfinite(self.high)
+        width = self.high - self.low
+        bounded = torch.isfinite(width)
         self.register_buffer("centre", torch.where(bounded, (self.high + self.low) / 2, 0.0), persistent=False)
-        self.register_buffer("half_width", torch.where(bounded, (self.high - self.low) / 2, 1.0), persistent=False)
+        # Where both bounds are the same, `to_unit` must not divide by 0: every action is 0 there.
+        scaled = bounded & (width > 0)
+        self.register_buffer("half_width", torch.where(scaled, width / 2, 1.0), persistent=False)
         self._bounds = tuple(bound.numpy() for bound in (self.centre, self.half_width, self.low, self.high))
 
     def forward(self, x: Tensor) -> tuple[Tensor, Tensor]:

@@ -1,0 +1,165 @@
+"""The loop around every algorithm: what is left of a run that ends too early, and when it must stop."""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+from algorithms import DEMONSTRATIONS, every_algorithm, fell, rows, run, run_killed_after, small_run, weights
+from gymnasium.envs.classic_control import PendulumEnv
+from helpers import compose
+
+import gailfe.training
+from expert.experts import make_expert
+from gailfe.algorithms.learner import Learner, make_learner
+from gailfe.config.schema import Config
+from gailfe.envs.trajectory import Annotator, Demonstrations
+from gailfe.storage.store import Store
+from gailfe.storage.tracking import Row, read_rows
+from gailfe.training import is_finished, run_recipe
+
+
+def summary(folder: Path) -> dict[str, Any]:
+    content: dict[str, Any] = json.loads((folder / "summary.json").read_text())
+    return content
+
+
+@every_algorithm
+def test_a_run_that_was_killed_before_its_summary_ends_with_its_last_row(algorithm: str, tmp_path: Path) -> None:
+    config = small_run(algorithm)
+    folder = run_killed_after(6, config, tmp_path / "run")
+    assert not (folder / "summary.json").exists()
+    run(config, folder)
+    assert summary(folder)["iterations"] == 6
+    assert summary(folder)["last_row"] == read_rows(folder / "metrics.csv")[-1]
+
+
+@every_algorithm
+def test_a_budget_below_what_is_done_is_told_as_what_is_done(algorithm: str, tmp_path: Path) -> None:
+    whole = run(small_run(algorithm, "env.num_iterations=4"), tmp_path / "whole")
+    killed = run_killed_after(5, small_run(algorithm), tmp_path / "killed")  # with a checkpoint of iteration 4
+    lowered = small_run(algorithm, "env.num_iterations=3")
+    run(lowered, killed)
+    assert summary(killed)["iterations"] == summary(killed)["last_row"]["iteration"] == 4
+    assert [row["iteration"] for row in rows(killed)] == [1, 2, 3, 4]
+    assert weights(killed) == weights(whole)
+    assert is_finished(killed, run_recipe(lowered, "key"), 3)
+
+
+class DiskOfSyncedFiles:
+    """What a power cut leaves of a folder: of each file what `fsync` has seen, under the name it has by then."""
+
+    def __init__(self, monkeypatch: pytest.MonkeyPatch, folder: Path) -> None:
+        self.files: dict[Path, bytes] = {}
+        fsync, replace = os.fsync, Path.replace
+
+        def synced(descriptor: int) -> None:
+            fsync(descriptor)
+            path = Path(f"/proc/self/fd/{descriptor}").resolve()
+            if folder in path.parents:
+                self.files[path] = path.read_bytes()
+
+        def replaced(source: Path, target: Path) -> Path:
+            self.files.pop(Path(target).resolve(), None)
+            if source.resolve() in self.files:
+                self.files[Path(target).resolve()] = self.files.pop(source.resolve())
+            return replace(source, target)
+
+        monkeypatch.setattr(os, "fsync", synced)
+        monkeypatch.setattr(Path, "replace", replaced)
+
+    def restore(self, folder: Path) -> None:
+        shutil.rmtree(folder)
+        for path, content in self.files.items():
+            path.parent.mkdir(parents=True, exist_ok=True)
+            path.write_bytes(content)
+
+
+@pytest.mark.skipif(not Path("/proc/self/fd").exists(), reason="needs /proc")
+def test_after_a_power_cut_a_run_has_every_row_that_its_checkpoint_goes_on_from(tmp_path: Path) -> None:
+    config, folder = small_run("gail"), tmp_path.resolve() / "run"
+    with pytest.MonkeyPatch.context() as patch:
+        disk = DiskOfSyncedFiles(patch, folder)
+        run_killed_after(3, config, folder)  # with a checkpoint of iteration 2
+        run_killed_after(1, config, folder)  # which goes on from it, and so writes the file anew
+    disk.restore(folder)
+    assert (folder / "checkpoint/state.pt").exists()
+    run(config, folder)
+    assert rows(folder) == rows(run(config, tmp_path / "whole"))
+
+
+def spoil_network(learner: Learner, row: Row) -> None:
+    with torch.no_grad():
+        learner.policy.log_std[0] = float("nan")
+
+
+def spoil_metric(learner: Learner, row: Row) -> None:
+    row[learner.METRICS[0]] = float("inf")
+
+
+@every_algorithm
+@pytest.mark.parametrize("spoil", [spoil_network, spoil_metric])
+def test_what_is_no_longer_finite_stops_the_run_by_name_and_keeps_the_checkpoint(
+    algorithm: str, spoil: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def make(config: Config, demonstrations: Demonstrations, annotator: Annotator) -> Learner:
+        learner = make_learner(config, demonstrations, annotator)
+        iterate, done = learner.iterate, []
+
+        def spoilt() -> Row:
+            row = iterate()
+            done.append(row)
+            if len(done) == 4:
+                spoil(learner, row)
+            return row
+
+        learner.iterate = spoilt  # type: ignore[method-assign]
+        return learner
+
+    config, folder = small_run(algorithm), tmp_path / "run"
+    name = "policy.log_std" if spoil is spoil_network else make_learner(config, DEMONSTRATIONS, fell).METRICS[0]
+    said = rf"iteration 4: NaN or infinite: {name}.*iteration 2 is kept"
+    with monkeypatch.context() as patch:
+        patch.setattr(gailfe.training, "make_learner", make)
+        with pytest.raises(FloatingPointError, match=said):
+            run(config, folder)
+    assert not (folder / "summary.json").exists()
+    run(config, folder)  # from the checkpoint, which is sound
+    assert rows(folder) == rows(run(config, tmp_path / "whole"))
+
+
+def test_a_discriminator_that_diverges_stops_the_run(tmp_path: Path) -> None:
+    config = small_run("gail", "algo.discriminator.learning_rate=3e38")
+    with pytest.raises(FloatingPointError, match=r"iteration 1: NaN or infinite: .*There was no checkpoint yet"):
+        run(config, tmp_path / "run")
+
+
+TINY_EXPERT = [
+    *("env=pendulum", "env.max_episode_steps=10", "expert.total_steps=512", "expert.steps_per_iteration=128"),
+    *("expert.eval_every=2", "expert.eval_episodes=1", "expert.epochs=1"),
+]
+
+
+def test_an_expert_that_diverges_stops_by_the_same_rule(tmp_path: Path) -> None:
+    with pytest.raises(FloatingPointError, match=r"iteration 1: NaN or infinite: .*policy\.mean\.0\.weight"):
+        make_expert(compose(*TINY_EXPERT, "expert.learning_rate=1e30"), Store(tmp_path))
+
+
+def test_a_reward_that_is_not_a_number_is_named_as_what_it_is(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    step = PendulumEnv.step
+
+    def broken(self: PendulumEnv, action: np.ndarray) -> Any:
+        observation, _, *rest = step(self, action)
+        return observation, float("nan"), *rest
+
+    monkeypatch.setattr(PendulumEnv, "step", broken)
+    with pytest.raises(FloatingPointError, match=r"return_mean.*An environment that gives such numbers"):
+        make_expert(compose(*TINY_EXPERT), Store(tmp_path))

@@ -1,0 +1,138 @@
+"""Environments of somebody's own, registered when this module is imported: env.id=user_envs:Odd-v0."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import gymnasium
+import numpy as np
+from gymnasium.envs.classic_control import PendulumEnv
+from gymnasium.envs.mujoco.hopper_v5 import HopperEnv
+from gymnasium.spaces import Box
+from gymnasium.wrappers import NormalizeReward
+
+from gailfe.config.schema import EnvConfig
+
+
+def own(name: str, **kwargs: Any) -> EnvConfig:
+    """The configuration of one of these environments."""
+    return EnvConfig(name="own", id=f"user_envs:{name}", kwargs=kwargs, num_iterations=1)
+
+
+class Odd(gymnasium.Env):
+    """A point on a line, with everything that is unusual and yet can be learned from.
+
+    Actions are float64 and checked against bounds that lie between two float32; the bounds of one dimension
+    coincide; reward and ends are arrays of shape (1,).
+    """
+
+    observation_space = Box(-10, 10, (2,), dtype=np.int64)
+    action_space = Box(np.array([-0.3, 0.1, -0.1]), np.array([0.3, 0.1, 0.7]), dtype=np.float64)
+
+    def reset(self, *, seed: int | None = None, options: dict[str, Any] | None = None) -> tuple[np.ndarray, dict]:
+        super().reset(seed=seed)
+        self.position = self.np_random.uniform(-3, 3)
+        return self._observed(), {}
+
+    def step(self, action: np.ndarray) -> tuple[Any, ...]:
+        assert action.dtype == np.float64
+        assert self.action_space.contains(action), action
+        self.position += action[0] + action[2]
+        reward = np.array([1.0 - 0.1 * abs(self.position)])
+        return self._observed(), reward, np.array([abs(self.position) > 9]), np.array([False]), {}
+
+    def _observed(self) -> np.ndarray:
+        return np.array([round(self.position), round(10 * self.position) % 10])
+
+
+class Faulty(PendulumEnv):
+    """Pendulum with a fault: `gives` of what `fault` names, from step `after` of each episode on."""
+
+    def __init__(self, fault: str = "reward", gives: Any = np.nan, after: int = 0) -> None:
+        super().__init__()
+        self.fault, self.gives, self.after = fault, gives, after
+
+    def reset(self, **kwargs: Any) -> tuple[np.ndarray, dict]:
+        self.elapsed = 0
+        observation, info = super().reset(**kwargs)
+        return (np.array([1.0, self.gives, 0.0]) if self.fault == "reset" else observation), info
+
+    def step(self, action: np.ndarray) -> tuple[Any, ...]:
+        observation, reward, *rest = super().step(action)
+        self.elapsed += 1
+        if self.elapsed >= self.after:
+            if self.fault == "raise":
+                raise RuntimeError(self.gives)
+            observation = np.array([1.0, self.gives, 0.0]) if self.fault == "observation" else observation
+            reward = self.gives if self.fault == "reward" else reward
+        return observation, reward, *rest
+
+
+class IntegerActions(PendulumEnv):
+    def __init__(self) -> None:
+        super().__init__()
+        self.action_space = Box(-2, 2, (1,), dtype=np.int64)
+
+
+class CountingPendulum(PendulumEnv):
+    """Its reward is the number of the step in all its life, which no reset begins anew."""
+
+    count = 0
+
+    def step(self, action: np.ndarray) -> tuple[Any, ...]:
+        self.count += 1
+        observation, _, *rest = super().step(action)
+        return observation, float(self.count), *rest
+
+
+class OfferingPendulum(CountingPendulum):
+    """It offers all that it knows, but the random numbers."""
+
+    def get_state(self) -> dict[str, Any]:
+        return {"count": self.count, "pendulum": self.state, "torque": (np.float32(0.1), [None])}
+
+    def set_state(self, state: dict[str, Any]) -> None:
+        assert isinstance(state["torque"][0], np.float32)
+        self.count, self.state = state["count"], state["pendulum"]
+
+
+class CountingHopper(HopperEnv):
+    """Its reward is the number of the step in all its life, which no reset begins anew."""
+
+    count = 0
+
+    def step(self, action: np.ndarray) -> tuple[Any, ...]:
+        self.count += 1
+        observation, _, *rest = super().step(action)
+        return observation, float(self.count), *rest
+
+
+class OffersCount(gymnasium.Wrapper):
+    def get_state(self) -> dict[str, Any]:
+        return {"count": self.unwrapped.count}  # type: ignore[attr-defined]
+
+    def set_state(self, state: dict[str, Any]) -> None:
+        self.unwrapped.count = state["count"]  # type: ignore[attr-defined]
+
+
+class OffersAnObject(gymnasium.Wrapper):
+    def get_state(self) -> dict[str, Any]:
+        return {"environment": self}
+
+    def set_state(self, state: dict[str, Any]) -> None:
+        pass
+
+
+ENTRY_POINTS: dict[str, Any] = {
+    "Odd-v0": Odd,
+    "Faulty-v0": Faulty,
+    "IntegerActions-v0": IntegerActions,
+    "CountingPendulum-v0": CountingPendulum,
+    "OfferingPendulum-v0": OfferingPendulum,
+    "CountingHopper-v0": CountingHopper,
+    "OfferingHopper-v0": lambda: OffersCount(CountingHopper()),
+    "NormalizedHopper-v0": lambda: NormalizeReward(HopperEnv()),
+    "ObjectHopper-v0": lambda: OffersAnObject(HopperEnv()),
+}
+for name, entry_point in ENTRY_POINTS.items():
+    gymnasium.register(id=name, entry_point=entry_point, max_episode_steps=25)
