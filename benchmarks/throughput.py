@@ -20,7 +20,6 @@ import gymnasium.envs.mujoco
 import mujoco
 import wandb
 
-import gailfe.algorithms.imitation
 import gailfe.training
 from benchmarks.machine import machine, table
 from benchmarks.parts import Parts
@@ -28,6 +27,7 @@ from benchmarks.recording import replay
 from benchmarks.trainer import Trainer
 from gailfe.algorithms.failures import FailureBuffer
 from gailfe.algorithms.imitation import Imitator
+from gailfe.algorithms.trpo import TRPOUpdate
 from gailfe.config.arguments import ArgumentError, help_text, parse_arguments
 from gailfe.envs.rollout import Collector
 from gailfe.envs.vector import VectorEnv
@@ -43,7 +43,7 @@ PARTS: list[tuple[Any, str, str]] = [
     (Imitator, "_update_discriminator", "discriminator"),
     (FailureBuffer, "add", "failure buffer"),
     (FailureBuffer, "sample", "failure buffer"),
-    (gailfe.algorithms.imitation, "trpo_step", "TRPO"),
+    (TRPOUpdate, "__call__", "TRPO"),
     (ValueFunction, "fit", "value function"),
     (gailfe.training.Evaluator, "__call__", "evaluation"),  # without its physics
     (MetricsFile, "log", "tracking"),

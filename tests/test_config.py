@@ -214,11 +214,47 @@ def test_what_an_environment_lacks_may_be_supplied_and_its_annotator_replaced() 
     assert compose("env=walker2d", "annotator=upside_down").annotator.name == "upside_down"
 
 
-def test_gail_has_no_failures_and_gailfe_has_all_else_in_common_with_it() -> None:
-    gail, gailfe = compose("algo=gail").algo, compose("algo=gailfe").algo
+@pytest.mark.parametrize("suffix", ["", "_2016"])
+def test_gail_has_no_failures_and_gailfe_has_all_else_in_common_with_it(suffix: str) -> None:
+    gail, gailfe = (compose(f"algo={name}{suffix}").algo for name in ("gail", "gailfe"))
     assert gail.failures is None
-    assert gailfe.failures is not None
-    assert dataclasses.replace(gailfe, name="gail", failures=None) == gail
+    assert gailfe.failures == compose("algo=gailfe").algo.failures
+    assert dataclasses.replace(gailfe, name=gail.name, failures=None) == gail
+
+
+def test_the_papers_probable_setting_is_that_of_openai_baselines() -> None:
+    algo = dataclasses.asdict(compose("algo=gail_2016").algo)
+    del algo["_target_"], algo["ppo"]  # the latter has no effect
+    assert algo == {
+        "name": "gail_2016",
+        "num_envs": 1,
+        "steps_per_iteration": 1024,
+        "order": "policy_first",
+        "gamma": 0.995,
+        "gae_lambda": 0.97,
+        "reward": "log_d",
+        "lambda_h": 0.0,
+        "policy": {"hidden_sizes": [100, 100], "log_std_init": 0.0},
+        "value": {"hidden_sizes": [100, 100], "learning_rate": 1e-3, "epochs": 5, "minibatch_size": 128},
+        "policy_update": "trpo",
+        "trpo": {
+            "max_kl": 0.01,
+            "cg_iterations": 10,
+            "cg_damping": 0.1,
+            "fisher_subsample": 5,
+            "max_backtracks": 10,
+            "backtrack_ratio": 0.5,
+        },
+        "discriminator": {
+            "hidden_sizes": [100, 100],
+            "learning_rate": 3e-4,
+            "updates": 1,
+            "batch_size": None,
+            "logit_entropy": 1e-3,
+            "gradient_penalty": 0.0,
+        },
+        "failures": None,
+    }
 
 
 @pytest.mark.parametrize(
@@ -236,6 +272,8 @@ def test_gail_has_no_failures_and_gailfe_has_all_else_in_common_with_it() -> Non
         ("value.learning_rate", 0.0, "greater than 0"),
         ("value.epochs", 0, "at least 1"),
         ("value.minibatch_size", 0, "at least 1"),
+        ("order", "policy_last", "one of discriminator_first, policy_first"),
+        ("trpo.fisher_subsample", 0, "at least 1"),
         ("policy_update", "a2c", "one of trpo, ppo"),
         ("ppo.learning_rate", 0.0, "greater than 0"),
         ("ppo.epochs", 0, "at least 1"),

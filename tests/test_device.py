@@ -2,25 +2,33 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import hydra
 import pytest
 import torch
+from helpers import make_algo
 from test_imitation import EXPERT, FAILED, HOPPER, everything, fell, gail_config, gailfe_config
 from torch import Tensor
 
+from gailfe.algorithms.clipped import ClippedUpdate
 from gailfe.algorithms.imitation import ImitationConfig, Imitator
 from gailfe.commands import prepare
 from gailfe.config.keys import ConfigError
 from gailfe.envs.trajectory import Demonstrations
 
-CONFIGS = [gail_config(), gailfe_config()]
+CONFIGS = {
+    "gail": gail_config(),
+    "gailfe": gailfe_config(),
+    "ppo": make_algo(policy_update="ppo", discriminator=replace(gail_config().discriminator, batch_size=None)),
+}
 
 
 def make(config: ImitationConfig, device: str) -> Imitator:
     return Imitator(config, HOPPER, Demonstrations(EXPERT, FAILED), fell, 0, device)
 
 
-@pytest.mark.parametrize("config", CONFIGS, ids=["gail", "gailfe"])
+@pytest.mark.parametrize("config", CONFIGS.values(), ids=CONFIGS)
 def test_an_iteration_mixes_no_devices(config: ImitationConfig, monkeypatch: pytest.MonkeyPatch) -> None:
     """On torch's meta device: it has no values and needs no accelerator, but refuses tensors of another one."""
     to_cpu = Tensor.cpu
@@ -28,7 +36,10 @@ def test_an_iteration_mixes_no_devices(config: ImitationConfig, monkeypatch: pyt
     monkeypatch.setattr(Tensor, "item", lambda _: 0.5)
     monkeypatch.setattr(Tensor, "__bool__", lambda _: True)
     imitator = make(config, "meta")
-    for optimizer in (imitator.optimizer, imitator.value.optimizer):
+    optimizers = [imitator.optimizer, imitator.value.optimizer]
+    if isinstance(imitator.policy_update, ClippedUpdate):
+        optimizers.append(imitator.policy_update.optimizer)
+    for optimizer in optimizers:
         monkeypatch.setattr(optimizer, "step", lambda: None)  # fused kernels don't know meta
     for _ in range(3):
         imitator.iterate()
@@ -40,7 +51,7 @@ def test_an_iteration_mixes_no_devices(config: ImitationConfig, monkeypatch: pyt
 
 
 @pytest.mark.skipif(not torch.cuda.is_available(), reason="no CUDA device")
-@pytest.mark.parametrize("config", CONFIGS, ids=["gail", "gailfe"])
+@pytest.mark.parametrize("config", CONFIGS.values(), ids=CONFIGS)
 def test_an_iteration_on_cuda_is_one_on_the_cpu_but_for_rounding(config: ImitationConfig) -> None:
     here, there = make(config, "cpu"), make(config, "cuda")
     there.load_state_dict(here.state_dict())

@@ -26,6 +26,7 @@ from torch import Tensor
 from user_envs import own
 
 import gailfe.algorithms.advantages
+import gailfe.algorithms.imitation
 from gailfe.algorithms.advantages import generalized_advantages
 from gailfe.algorithms.imitation import ImitationConfig, Imitator
 from gailfe.algorithms.learner import episode_metrics
@@ -113,6 +114,12 @@ RESUMED = {
     "gail": gail_config(),
     "gailfe": gailfe_config(capacity=15),
     "ppo": make_algo(policy_update="ppo"),
+    "2016": make_algo(
+        num_envs=1,
+        order="policy_first",
+        discriminator=replace(make_algo().discriminator, batch_size=None),
+        trpo=replace(GAIL.trpo, fisher_subsample=5),
+    ),
     "relative": make_algo(make_failures(rule="relative", sampling="trajectories", max_age=2)),
 }
 
@@ -193,6 +200,55 @@ def test_advantages_come_from_the_reward_and_the_values_of_the_true_successors(
     monkeypatch.setattr(gailfe.algorithms.advantages, "generalized_advantages", check)
     metrics = [agent.iterate() for _ in range(3)]
     assert [row["reward_mean"] for row in metrics] == [rewards.mean().item() for rewards in calls]
+
+
+@pytest.mark.parametrize("order", ["discriminator_first", "policy_first"])
+def test_the_policy_is_paid_by_d_after_its_update_or_as_the_iteration_before_left_it(
+    order: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    agent = make_imitator(make_algo(order=order))
+    paid_by, fit = [], agent.value.fit
+    weights = agent.discriminator.state_dict()
+
+    def record(*arguments: Any) -> float:
+        paid_by.append({key: tensor.clone() for key, tensor in weights.items()})
+        return fit(*arguments)
+
+    monkeypatch.setattr(agent.value, "fit", record)  # the policy has been trained just before
+    left = [{key: tensor.clone() for key, tensor in weights.items()}]
+    for _ in range(3):
+        agent.iterate()
+        left.append({key: tensor.clone() for key, tensor in weights.items()})
+    assert not torch.equal(left[0]["logit.0.weight"], left[1]["logit.0.weight"])
+    expected = left[1:] if order == "discriminator_first" else left[:-1]
+    for used, state in zip(paid_by, expected, strict=True):
+        assert_same_tensors(used, state)
+
+
+def test_without_a_batch_size_d_sees_each_of_the_policys_pairs_once_and_as_many_of_the_others(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    whole = replace(make_algo().discriminator, batch_size=None, updates=2)
+    agent = make_imitator(make_algo(make_failures(), discriminator=whole), failed=FAILED)
+    batches, seen = [], []
+    collect, step = agent.collector.collect, gailfe.algorithms.imitation.discriminator_step
+
+    def collected(*arguments: Any) -> Batch:
+        batches.append(collect(*arguments))
+        return batches[-1]
+
+    def record(*arguments: Any) -> dict[str, float]:
+        seen.append(arguments[2:5])
+        return step(*arguments)
+
+    monkeypatch.setattr(agent.collector, "collect", collected)
+    monkeypatch.setattr(gailfe.algorithms.imitation, "discriminator_step", record)
+    agent.iterate()
+    actions = batches[0].actions.flatten(0, 1)  # bounds are ±1
+    assert len(seen) == 2
+    for policy, expert, failed in seen:
+        assert torch.equal(policy[:, -actions.shape[1] :], actions)
+        assert len(expert) == len(failed.pairs) == len(policy) == agent.steps_per_iteration
 
 
 @pytest.mark.parametrize("rule", ["dual", "relative"])

@@ -26,7 +26,9 @@ class DiscriminatorConfig:
     hidden_sizes: list[int] = key("sizes of the hidden layers (tanh)", SIZES)
     learning_rate: float = key("of Adam", POSITIVE)
     updates: int = key("gradient steps in an iteration", AT_LEAST_ONE)
-    batch_size: int = key("state-action pairs from each source in a gradient step", AT_LEAST_ONE)
+    batch_size: int | None = key(
+        "pairs of each source in a gradient step; null: all the policy's, as many of the others", AT_LEAST_ONE
+    )
     logit_entropy: float = key("weight of the entropy of D, which is maximised", NOT_NEGATIVE)
     gradient_penalty: float = key("weight of the gradient penalty on the logits", NOT_NEGATIVE)
 
@@ -164,7 +166,7 @@ def _info(policy_logits: Tensor, expert_logits: Tensor) -> dict[str, float]:
 
 @torch.no_grad()
 def _failed_info(logits: Tensor, own: Tensor) -> dict[str, float]:
-    values = log_d(logits)
+    values = log_d(logits).cpu()
     parts = {
         "log_d_failed": values,
         "log_d_failed_demonstrations": values[~own],

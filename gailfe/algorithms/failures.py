@@ -32,7 +32,7 @@ class FailedPairs(NamedTuple):
     """A draw from β_F."""
 
     pairs: Tensor  # (batch_size, obs_dim + action_dim)
-    own: Tensor  # (batch_size,) bool: whether of the agent's own failures, else of the demonstrations'
+    own: Tensor  # (batch_size,) bool, on the CPU: whether of the agent's own failures, else of the demonstrations'
 
 
 class FailureBuffer:

@@ -109,6 +109,9 @@ class Imitator:
     def iterate(self) -> dict[str, float]:
         """Collect → annotate → discriminator → multiplier → reward → advantages → policy → value function.
 
+        With `config.order` policy_first, the discriminator and the multiplier move last: the policy is trained on
+        rewards of D as it was while it acted.
+
         Returns:
             METRICS and those of the episodes that ended; a quantity that does not exist is absent.
         """
@@ -118,8 +121,12 @@ class Imitator:
         metrics |= self._annotate(batch.finished)
         x = self.policy.normalizer(batch.observations)
         pairs = torch.cat([x, self.policy.to_unit(batch.actions)], dim=-1)
-        metrics |= self._update_discriminator(pairs.flatten(0, 1))
-        metrics |= self._update_policy(batch, x, pairs)
+        if self.config.order == "discriminator_first":
+            metrics |= self._update_discriminator(pairs.flatten(0, 1))
+            metrics |= self._update_policy(batch, x, pairs)
+        else:
+            metrics |= self._update_policy(batch, x, pairs)
+            metrics |= self._update_discriminator(pairs.flatten(0, 1))
         self.policy.normalizer.update(batch.observations)
         return metrics
 
@@ -157,15 +164,16 @@ class Imitator:
             policy_pairs: of this iteration, normalised, (n, obs_dim + action_dim).
         """
         config = self.config.discriminator
+        size = config.batch_size or len(policy_pairs)
         steps = []
         for _ in range(config.updates):
-            failed = self._draw_failed()
+            failed = self._draw_failed(size)
             steps.append(
                 discriminator_step(
                     self.discriminator,
                     self.optimizer,
-                    self._draw(policy_pairs),
-                    self._normalize(self._draw(self.expert_pairs)),
+                    policy_pairs if config.batch_size is None else self._draw(policy_pairs, size),
+                    self._normalize(self._draw(self.expert_pairs, size)),
                     failed,
                     self.multiplier,
                     config,
@@ -213,16 +221,15 @@ class Imitator:
         dim = self.policy.normalizer.mean.shape[0]
         return torch.cat([self.policy.normalizer(pairs[:, :dim]), pairs[:, dim:]], dim=-1)
 
-    def _draw(self, pairs: Tensor) -> Tensor:
-        size = self.config.discriminator.batch_size
+    def _draw(self, pairs: Tensor, size: int) -> Tensor:
         return pairs[torch.randint(len(pairs), (size,), generator=self.generator).to(self.device)]
 
-    def _draw_failed(self) -> FailedPairs | None:
+    def _draw_failed(self, size: int) -> FailedPairs | None:
         """Draw a normalised batch from β_F; None for GAIL, and while β_F is empty."""
         if self.failures is None or self.failures.num_pairs == 0:
             return None
-        pairs, own = self.failures.sample(self.config.discriminator.batch_size, self.generator)
-        return FailedPairs(self._normalize(pairs.to(self.device)), own.to(self.device))
+        pairs, own = self.failures.sample(size, self.generator)
+        return FailedPairs(self._normalize(pairs.to(self.device)), own)
 
     def state_dict(self) -> dict[str, Any]:
         """Everything that the next iteration depends on."""

@@ -13,6 +13,7 @@ from gailfe.config.targets import Target
 from gailfe.nn.policy import PolicyConfig
 from gailfe.nn.value import ValueConfig
 
+ORDER = one_of("discriminator_first", "policy_first")
 POLICY_UPDATE = one_of("trpo", "ppo")
 
 
@@ -22,6 +23,7 @@ class ImitationConfig(Target):
 
     num_envs: int = key("environments side by side", AT_LEAST_ONE)
     steps_per_iteration: int = key("environment steps in an iteration, a multiple of num_envs", TO_STANDARDISE)
+    order: str = key("of the two updates; policy_first: rewards are of D as the iteration before left it", ORDER)
     gamma: float = key("γ, discount", PROBABILITY)
     gae_lambda: float = key("λ of generalised advantage estimation", PROBABILITY)
     reward: str = key("r(s, a): log_d, −log D; logit, log(1 − D) − log D", REWARD)
