@@ -39,13 +39,13 @@ class RunsError(ValueError):
 
 @dataclass(frozen=True)
 class Run:
-    """What a run's `config.yaml` says of it; `algo` is the label, overrides included."""
+    """What a run says of itself; `algo` is the label, overrides included."""
 
     folder: Path
     env: str
     algo: str
     seed: int
-    num_iterations: int | None
+    num_iterations: int | None  # how many it is to have
     quick: bool
 
 
@@ -101,9 +101,22 @@ def read_run(folder: Path) -> Run | None:
         env=str(found["env.name"]),
         algo=algo_label(str(found["algo.name"]), overrides_in_name(folder.name)),
         seed=int(found["seed"]),
-        num_iterations=None if budget is None else int(budget),
+        num_iterations=_stopped_after(folder) or (None if budget is None else int(budget)),
         quick=experiment == "quick",
     )
+
+
+def _stopped_after(folder: Path) -> int | None:
+    """The iterations of a run whose algorithm had finished before its budget was used; None for any other."""
+    path = folder / "summary.json"
+    try:
+        summary = json.loads(path.read_text())
+        return int(summary["iterations"]) if summary.get("stopped_early") else None
+    except FileNotFoundError:
+        return None
+    except (ValueError, KeyError, TypeError, AttributeError) as error:
+        log.warning("%s does not say how far the run is: %s", path, error)
+        return None
 
 
 def read_metrics(path: Path) -> pd.DataFrame:

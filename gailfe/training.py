@@ -121,14 +121,13 @@ def _resume(learner: Learner, checkpoint: Path, label: str) -> Done:
 
 
 def _check_finite(learner: Learner, row: Row, saved: int) -> None:
-    # In the order of the file, where the environment's own returns, which may be the cause, come first.
-    spoilt = [name for name in columns(learner.METRICS) if not math.isfinite(row.get(name, 0.0))]
+    spoilt = [name for name, value in row.items() if not math.isfinite(value)]
     spoilt += _spoilt_tensors(learner)
     if spoilt:
         named = ", ".join(spoilt[:5]) + (f" and {len(spoilt) - 5} more" if len(spoilt) > 5 else "")
         raise FloatingPointError(
-            f"iteration {row['iteration']}: NaN or infinite: {named}. An environment that gives such numbers does "
-            "this, and so does too large a step (a learning rate). "
+            f"iteration {row['iteration']}: NaN or infinite: {named}. An environment's numbers are checked when "
+            "they come, so this arose in learning, most often from too large a step (a learning rate). "
             + (f"The checkpoint of iteration {saved} is kept" if saved else "There was no checkpoint yet")
         )
 

@@ -153,3 +153,12 @@ def test_missing_or_odd_list_of_jobs_announces_nothing(tmp_path, content):
     if content is not None:
         (tmp_path / "jobs.json").write_text(content)
     assert announced_runs(tmp_path) == set()
+
+
+@pytest.mark.parametrize(
+    ("stopped_early", "missing"), [(True, []), (False, ["hopper/gail/seed=0: 3 of 9 iterations"])]
+)
+def test_a_run_whose_algorithm_stopped_early_lacks_nothing(tmp_path, stopped_early, missing):
+    folder = make_run(tmp_path, iterations=3, budget=9, evaluated={3: 100.0})
+    (folder / "summary.json").write_text(json.dumps({"iterations": 3, "stopped_early": stopped_early}))
+    assert missing_runs(load_curves(tmp_path), set()) == missing

@@ -8,11 +8,9 @@ import shutil
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import pytest
 import torch
 from algorithms import DEMONSTRATIONS, every_algorithm, fell, rows, run, run_killed_after, small_run, weights
-from gymnasium.envs.classic_control import PendulumEnv
 from helpers import compose
 
 import gailfe.training
@@ -149,17 +147,3 @@ TINY_EXPERT = [
 def test_an_expert_that_diverges_stops_by_the_same_rule(tmp_path: Path) -> None:
     with pytest.raises(FloatingPointError, match=r"iteration 1: NaN or infinite: .*policy\.mean\.0\.weight"):
         make_expert(compose(*TINY_EXPERT, "expert.learning_rate=1e30"), Store(tmp_path))
-
-
-def test_a_reward_that_is_not_a_number_is_named_as_what_it_is(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    step = PendulumEnv.step
-
-    def broken(self: PendulumEnv, action: np.ndarray) -> Any:
-        observation, _, *rest = step(self, action)
-        return observation, float("nan"), *rest
-
-    monkeypatch.setattr(PendulumEnv, "step", broken)
-    with pytest.raises(FloatingPointError, match=r"return_mean.*An environment that gives such numbers"):
-        make_expert(compose(*TINY_EXPERT), Store(tmp_path))
