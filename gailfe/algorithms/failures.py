@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import itertools
 from collections import deque
 from dataclasses import dataclass
 from typing import Any, NamedTuple
 
+import numpy as np
 import torch
 from torch import Tensor
 
@@ -114,7 +116,8 @@ class FailureBuffer:
 
     def _draw_trajectories(self, batch_size: int, generator: torch.Generator) -> Tensor:
         """Draw the numbers of pairs, each of a trajectory that was drawn uniformly: (batch_size,)."""
-        lengths = torch.tensor([*self._demonstrations.lengths, *self._own.lengths])
+        stored = itertools.chain(self._demonstrations.lengths, self._own.lengths)
+        lengths = torch.from_numpy(np.fromiter(stored, dtype=np.int64))  # several times as fast as torch.tensor
         chosen = torch.randint(len(lengths), (batch_size,), generator=generator)
         position = torch.rand(
             batch_size, generator=generator, dtype=torch.float64
