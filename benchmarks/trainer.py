@@ -26,6 +26,7 @@ from expert.demonstrations import load_demonstrations
 from expert.experts import make_expert
 from gailfe.algorithms.failures import FailureBuffer
 from gailfe.algorithms.imitation import Imitator
+from gailfe.algorithms.trpo import TRPOUpdate
 from gailfe.commands import prepare
 from gailfe.config.schema import Config
 from gailfe.envs.rollout import Collector
@@ -47,7 +48,7 @@ PARTS_OF_A_RUN: list[Place] = [
     (Imitator, "_update_discriminator", "discriminator"),
     (FailureBuffer, "add", "failure buffer"),
     (FailureBuffer, "sample", "failure buffer"),
-    (gailfe.algorithms.imitation, "trpo_step", "TRPO"),
+    (TRPOUpdate, "__call__", "TRPO"),
     (ValueFunction, "fit", "value function"),
     (gailfe.training.Evaluator, "__call__", "evaluation"),  # without its physics
     (MetricsFile, "log", "tracking"),
