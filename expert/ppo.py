@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import json
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
 from expert.checkpoints import checkpoint_folder, choose_expert
-from expert.experts import Expert, ExpertConfig, record_evaluation
+from expert.experts import EVALUATION, Expert, ExpertConfig, record_evaluation
 from gailfe.algorithms.ppo import PPO, PPOConfig
 from gailfe.config.keys import AT_LEAST_ONE, ConfigError, key
 from gailfe.config.schema import Config
@@ -70,8 +71,11 @@ def train_expert(config: Config, folder: Path) -> None:
     evaluator = Evaluator(config.env, settings.eval_episodes, settings.seed)
 
     def evaluate(iteration: int) -> Row:
-        save_policy(checkpoint_folder(folder, iteration), ppo.policy)
-        return evaluator(ppo.policy).metrics
+        at = checkpoint_folder(folder, iteration)
+        save_policy(at, ppo.policy)
+        metrics = evaluator(ppo.policy).metrics
+        (at / EVALUATION).write_text(json.dumps({"episodes": settings.eval_episodes, **metrics}))
+        return metrics
 
     evaluations = range(0, ppo.num_iterations, settings.eval_every)
     checkpoint = folder / "checkpoint.pt"
