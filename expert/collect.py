@@ -15,6 +15,7 @@ import torch
 
 from expert.annotators import Reference, make_annotator
 from expert.checkpoints import earlier_checkpoints
+from expert.contamination import Source, contaminate, contamination_recipe, log_records, weaker_policies
 from expert.demonstrations import EXPERT, FAILED, save_demonstrations
 from expert.experts import env_recipe, expert_of, make_expert
 from gailfe.commands import command
@@ -33,6 +34,8 @@ from gailfe.storage.store import Store, artifact_key
 log = logging.getLogger(__name__)
 
 SUMMARY = "summary.json"  # how many episodes were tried, kept and split off, and their mean returns
+CONTAMINATION = ("contamination", "weaker_policies", "weaker_returns")
+CLEAN = [f.name for f in fields(CollectConfig) if f.name not in CONTAMINATION]  # keys of the expert's own episodes
 
 
 class NotEnoughDemonstrations(RuntimeError):
@@ -57,7 +60,8 @@ def demonstrations_recipe(config: Config) -> dict[str, Any]:
         "env": env_recipe(config.env),
         "expert": artifact_key(expert_of(config).recipe()),
         "annotator": asdict(config.annotator),
-        "demonstrations": {f.name: getattr(config.demonstrations, f.name) for f in fields(CollectConfig)},
+        "demonstrations": {name: getattr(config.demonstrations, name) for name in CLEAN},
+        **contamination_recipe(config),
     }
 
 
@@ -65,6 +69,8 @@ def collect(config: Config, expert_folder: Path) -> tuple[Demonstrations, dict[s
     """Roll out until `num_trajectories` episodes are no failure; what failed on the way is kept apart.
 
     One environment, episode after episode: from a vector of them the short episodes would come first.
+
+    With contamination, episodes of weaker policies follow (see contamination.py).
 
     Returns:
         The demonstrations, and how many episodes were tried, kept and split off, and their mean returns.
@@ -103,8 +109,16 @@ def collect(config: Config, expert_folder: Path) -> tuple[Demonstrations, dict[s
         summary["earlier_tried"] = summary.get("earlier_tried", 0) + settings.earlier_episodes
         summary["earlier_failed"] = len(failed) - summary["failed"]
     summary["expert_return_mean"] = _mean_return(expert)
-    summary["failed_return_mean"] = _mean_return(failed)
-    return Demonstrations(expert, failed), summary
+    demonstrations = Demonstrations(expert, failed)
+    if settings.contamination > 0:
+        sources = []
+        for i, (name, weaker) in enumerate(weaker_policies(config, expert_folder).items()):
+            seed = np.random.SeedSequence([settings.seed, i]).generate_state(1)[0]
+            its_env = VectorEnv(config.env, 1, int(seed))  # so that no episode starts as one of the expert's does
+            sources.append(Source(name, _episodes(its_env, weaker.acting(generator))))
+        demonstrations, summary["contamination"] = contaminate(demonstrations, sources, settings.contamination)
+    summary["failed_return_mean"] = _mean_return(demonstrations.failed)
+    return demonstrations, summary
 
 
 def initial_state_seeds(settings: CollectConfig) -> list[int]:
@@ -139,6 +153,7 @@ def _collect_into(config: Config, expert_folder: Path, folder: Path) -> None:
         shutil.rmtree(folder / name, ignore_errors=True)  # what an interrupted attempt left
     metadata = {"seed": config.demonstrations.seed, "annotator": config.annotator.name, **summary}
     save_demonstrations(folder, demonstrations, config.env, config.expert.name, metadata)
+    log_records(summary.get("contamination", []))
     write_json(folder / SUMMARY, summary)
     if "earlier_tried" in summary:
         log.info(

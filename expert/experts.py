@@ -52,6 +52,10 @@ class Expert(ABC):
             ConfigError: if it is not there or doesn't fit.
         """
 
+    def folder(self) -> Path | None:
+        """Where the expert lies already; None if the store holds it or will hold it."""
+        return None
+
     @abstractmethod
     def made_from(self) -> dict[str, Any]:
         """What decides who the expert is, beside the environment; JSON values only."""

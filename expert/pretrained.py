@@ -28,18 +28,18 @@ class PretrainedExpert(Expert):
     Config = PretrainedConfig
 
     def check(self) -> None:
-        self._folder()
+        self.folder()
 
     def made_from(self) -> dict[str, Any]:
-        files = verify(self._folder())["files"]
+        files = verify(self.folder())["files"]
         # The number of episodes decides the reference of annotators in stage 2.
         weights = {name: files[name] for name in (WEIGHTS, ARCHITECTURE)}
         return {**weights, "eval_episodes": self.config.expert.eval_episodes}
 
     def make(self, store: Store) -> Path:
-        return self._folder()
+        return self.folder()
 
-    def _folder(self) -> Path:
+    def folder(self) -> Path:
         """Where the expert lies.
 
         Raises:

@@ -15,6 +15,7 @@ from omegaconf import OmegaConf
 
 from expert.annotators import Reference, make_annotator
 from expert.collect import demonstrations_recipe, make_demonstrations
+from expert.contamination import check_contamination, contaminate_own
 from expert.demonstrations import load_demonstrations
 from expert.experts import expert_of, make_expert
 from expert.own_data import check_own_data, load_own_data, own_data_recipe, own_expert_record
@@ -48,6 +49,7 @@ def run(config: Config, folder: Path) -> None:
     check_own_data(config)
     if config.demonstrations.dataset is None:
         expert_of(config).check()
+    check_contamination(config)
     folder.mkdir(parents=True, exist_ok=True)
     try:
         with FileLock(folder / ".lock", timeout=0):
@@ -67,6 +69,8 @@ def _run(config: Config, folder: Path) -> None:
     if own:
         expert, failed = load_own_data(config)
         write_json(folder / EXPERT_RECORD, own_expert_record(expert))
+        if config.demonstrations.contamination > 0:
+            expert, failed = contaminate_own(Demonstrations(expert, failed), config.demonstrations)
     else:
         store = Store(Path(config.paths.artifacts))
         expert_folder = make_expert(config, store)
