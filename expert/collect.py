@@ -66,7 +66,7 @@ def demonstrations_recipe(config: Config) -> dict[str, Any]:
 
 
 def collect(config: Config, expert_folder: Path) -> tuple[Demonstrations, dict[str, Any]]:
-    """Roll out until `num_trajectories` episodes are no failure; what failed on the way is kept apart.
+    """Roll the expert out until `num_trajectories` episodes succeed; the failed ones are returned apart.
 
     One environment, episode after episode: from a vector of them the short episodes would come first.
 
@@ -94,17 +94,17 @@ def collect(config: Config, expert_folder: Path) -> tuple[Demonstrations, dict[s
             break
         if len(expert) + len(failed) == settings.max_attempts:
             raise NotEnoughDemonstrations(
-                f"demonstrations.max_attempts={settings.max_attempts}: of so many episodes only {len(expert)} "
-                f"were no failure by annotator={config.annotator.name}, and demonstrations.num_trajectories="
-                f"{settings.num_trajectories} are wanted; train a better expert, allow more attempts, or take "
+                f"demonstrations.max_attempts={settings.max_attempts} episodes were tried, and only {len(expert)} "
+                f"succeeded by annotator={config.annotator.name}; demonstrations.num_trajectories="
+                f"{settings.num_trajectories} must succeed: train a better expert, allow more attempts, or take "
                 "its mean action (demonstrations.deterministic=true)"
             )
     summary: dict[str, Any] = {"tried": len(expert) + len(failed), "kept": len(expert), "failed": len(failed)}
     seeds = initial_state_seeds(settings)[1:]
     for path, seed in zip(earlier_checkpoints(expert_folder, settings.earlier_checkpoints), seeds, strict=False):
-        younger = load_policy(path, env.observation_dim, env.action_space)
+        earlier = load_policy(path, env.observation_dim, env.action_space)
         env = VectorEnv(config.env, 1, seed)
-        episodes = itertools.islice(_episodes(env, younger.acting(generator)), settings.earlier_episodes)
+        episodes = itertools.islice(_episodes(env, earlier.acting(generator)), settings.earlier_episodes)
         failed += [trajectory for trajectory in episodes if annotator(trajectory)]
         summary["earlier_tried"] = summary.get("earlier_tried", 0) + settings.earlier_episodes
         summary["earlier_failed"] = len(failed) - summary["failed"]
@@ -122,7 +122,7 @@ def collect(config: Config, expert_folder: Path) -> tuple[Demonstrations, dict[s
 
 
 def initial_state_seeds(settings: CollectConfig) -> list[int]:
-    """The seed of the expert's initial states, then one for each earlier checkpoint, so that none starts alike."""
+    """The seed of the expert's initial states, then a seed for each earlier checkpoint's, all different."""
     earlier = np.random.SeedSequence(settings.seed).generate_state(settings.earlier_checkpoints)
     return [settings.seed, *earlier.tolist()]
 

@@ -1,6 +1,6 @@
 """`python -m expert.publish env=hopper episodes=100` puts an expert into the package, for `expert=pretrained`.
 
-Beside the weights goes a card that says where they come from and what they are worth.
+A card beside the weights says where they come from and what they achieve.
 """
 
 from __future__ import annotations
@@ -59,7 +59,7 @@ def publish(config: Config, source: Path, folder: Path) -> None:
 
 
 def card(config: Config, evaluation: Evaluation, expert_config: dict[str, object]) -> str:
-    """What somebody who uses the expert wants to know of it."""
+    """The text of the card: returns, commands, versions and configuration."""
     packages = ("torch", "gymnasium", "mujoco", "numpy")
     return CARD.format(
         id=config.env.id,

@@ -65,7 +65,11 @@ def representative(trajectories: Sequence[Trajectory]) -> Trajectory:
 
 
 def pace(steps: int, render_fps: float) -> tuple[int, float, float]:
-    """How to show an episode of so many steps in at most MAX_SECONDS.
+    """Choose the speed that shows an episode in at most MAX_SECONDS.
+
+    Args:
+        steps: of the episode.
+        render_fps: steps a second in real time.
 
     Returns:
         Steps from frame to frame, frames a second, and how much faster than real time that is.
