@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from typing import Any
 
 import numpy as np
 import pytest
@@ -135,7 +136,7 @@ def test_the_objective_and_its_gradients_are_those_of_equation_four(lambda_f: fl
 def test_with_lambda_f_zero_a_step_is_gails_bit_for_bit(updates: int) -> None:
     gail, gailfe = make([100, 100]), make([100, 100])
     policy, expert, failed = (pairs(shift, i) for i, shift in enumerate((0.5, -0.5, 0.3)))
-    settings = {"logit_entropy": 0.1, "gradient_penalty": 3.0}
+    settings: dict[str, Any] = {"logit_entropy": 0.1, "gradient_penalty": 3.0}
     train(gail, policy, expert, steps=updates, **settings)
     info = train(gailfe, policy, expert, failed, lambda_f=0.0, steps=updates, **settings)
     assert "log_d_failed" in info  # the multiplier's slack, which is measured all the same
@@ -247,17 +248,19 @@ def test_a_steps_gradient_is_the_finite_difference_of_the_whole_loss(
     lambda_f: float, settings: dict[str, float]
 ) -> None:
     discriminator = make([4, 3]).double()
-    sources = [pairs(shift, i, rows=6).double() for i, shift in enumerate((0.5, -0.5, 0.0))]
+    policy, expert, failed = (pairs(shift, i, rows=6).double() for i, shift in enumerate((0.5, -0.5, 0.0)))
     mix = torch.rand(6, 1, generator=seeded(7)).double().numpy()  # what the step draws
     weights = [parameter.detach().numpy().copy() for parameter in discriminator.parameters()]
 
     def loss() -> float:
-        return loss_by_hand(weights, [source.numpy() for source in sources], mix, lambda_f, settings)
+        sources = [source.numpy() for source in (policy, expert, failed)]
+        return loss_by_hand(weights, sources, mix, lambda_f, settings)
 
     optimizer = torch.optim.SGD(discriminator.parameters(), lr=0.0)
     config = replace(GAIL.discriminator, **settings)  # type: ignore[arg-type]
+    policy, expert, failed = sources
     info = discriminator_step(
-        discriminator, optimizer, *sources[:2], batch(sources[2]), held(lambda_f), config, seeded(7)
+        discriminator, optimizer, policy, expert, batch(failed), held(lambda_f), config, seeded(7)
     )
     assert info["discriminator_loss"] == pytest.approx(loss(), rel=1e-12)
     for weight, parameter in zip(weights, discriminator.parameters(), strict=True):
@@ -274,13 +277,15 @@ def test_a_steps_gradient_is_the_finite_difference_of_the_whole_loss(
 
 def test_a_step_goes_down_the_loss_with_the_fused_optimiser_that_training_uses() -> None:
     ours, plain = make([8, 8]), make([8, 8])
-    sources = [pairs(shift, i) for i, shift in enumerate((0.5, -0.5, 0.0))]
+    policy, expert, failed = (pairs(shift, i) for i, shift in enumerate((0.5, -0.5, 0.0)))
     config = replace(GAIL.discriminator, gradient_penalty=3.0, logit_entropy=0.1)
     for discriminator, fused in ((ours, True), (plain, False)):
         optimizer = torch.optim.Adam(discriminator.parameters(), lr=0.01, fused=fused)
         for _ in range(3):  # a gradient left over from the step before would show
-            failed = batch(sources[2])
-            discriminator_step(discriminator, optimizer, *sources[:2], failed, held(2.0), config, seeded(7))
+            policy, expert, failed = sources
+            discriminator_step(
+                discriminator, optimizer, policy, expert, batch(failed), held(2.0), config, seeded(7)
+            )
     for parameter, other in zip(ours.parameters(), plain.parameters(), strict=True):
         torch.testing.assert_close(parameter, other, rtol=1e-4, atol=1e-6)
 
