@@ -7,11 +7,13 @@ is nothing. Mean and spread exist only where every seed has a value, so that a s
 them: with a half-done seed the mean ends where that seed ends.
 """
 
+from collections.abc import Iterable
+
 import numpy as np
 import pandas as pd
 
 from analysis.curves import measurements
-from analysis.runs import EXPERT
+from analysis.runs import EXPERT, EXPERT_RETURN
 
 RETURNS = ("eval_return_mean", "return_mean")
 
@@ -46,9 +48,17 @@ def areas_under(lines: pd.DataFrame) -> pd.Series:
     return pd.Series(np.trapezoid(common, x=common.index, axis=0) / width, index=lines.columns)
 
 
-def expert_returns(curves: pd.DataFrame, env: str) -> list[float]:
-    """The evaluated return of each distinct expert that the runs in `env` imitated; mostly exactly one."""
-    rows = curves[(curves["env"] == env) & (curves["algo"] == EXPERT)]
+def expert_returns(curves: pd.DataFrame, env: str, algos: Iterable[str] | None = None) -> list[float]:
+    """The evaluated return of each distinct expert that the runs in `env` imitated; mostly exactly one.
+
+    With `algos`, of the runs with these labels; where the table doesn't say whose expert is whose, of all of them.
+    """
+    rows = curves[curves["env"] == env]
+    if algos is not None:
+        theirs = rows[rows["algo"].isin(list(algos)) & (rows["metric"] == EXPERT_RETURN)]
+        if len(theirs):
+            return sorted(theirs["value"].unique().tolist())
+    rows = rows[rows["algo"] == EXPERT]
     return sorted(rows.loc[rows["metric"] == "eval_return_mean", "value"].unique().tolist())
 
 
@@ -67,7 +77,7 @@ def final_values(curves: pd.DataFrame, metric: str) -> pd.DataFrame:
         lines = seed_lines(curves, env, algo, metric)
         final = mean_and_std(lines).tail(1)
         areas = areas_under(lines)
-        experts = expert_returns(curves, env) if metric in RETURNS else []
+        experts = expert_returns(curves, env, [algo]) if metric in RETURNS else []
         expert = sum(experts) / len(experts) if experts else float("nan")
         mean = float(final["mean"].iloc[0]) if len(final) else float("nan")
         table.append(

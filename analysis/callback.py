@@ -20,7 +20,11 @@ log = logging.getLogger(__name__)
 
 
 class DrawAfterSweep(Callback):
-    """Draws Figure 1 into the sweep's folder; args as the keys of `python -m analysis.figure1`."""
+    """Draws Figure 1 into the sweep's folder.
+
+    Args:
+        metric, formats, title: as the keys of `python -m analysis.figure1`.
+    """
 
     def __init__(
         self,
@@ -31,13 +35,13 @@ class DrawAfterSweep(Callback):
         self.metric, self.formats, self.title = metric, list(formats), title
 
     def on_multirun_end(self, config: DictConfig, **kwargs: Any) -> None:
-        """Draws what the sweep left and logs it; with nothing to draw it warns and says what to do."""
+        """Draw the runs in the sweep's folder and log what was written; warn if there is nothing to draw."""
         # Every job of a sweep imports this module: pandas and matplotlib wait for a figure to draw.
         from analysis.figure1 import draw_figure1
         from analysis.runs import RunsError
 
         if config.hydra.job.name != "run":
-            return  # a sweep over experts or demonstrations leaves no learning curves
+            return  # a sweep of stage 1 or 2 alone has no learning curves
         folder = Path(config.hydra.sweep.dir)
         try:
             figure = draw_figure1(folder, folder, self.metric, self.formats, self.title)

@@ -3,18 +3,18 @@
 One row a value: `env, algo, seed, iteration, env_steps, metric, value`; `seed`, `iteration` and `env_steps`
 are plain int64, `value` is float64 and never NaN. Iterations count from 1. Rows at iteration 0 are facts
 rather than measurements: a run's budget (`num_iterations`), whether it was a quick demonstration
-(`quick_demonstration`), and, as algo `expert` with seed 0, the expert's evaluated return
-(`eval_return_mean`, `eval_return_std`; one row an environment and distinct value).
+(`quick_demonstration`), its Z_F (`z_f`), the evaluated return of the expert that it imitated (`expert_return`),
+and, as algo `expert` with seed 0, the expert's evaluated return (`eval_return_mean`, `eval_return_std`; one row an
+environment and distinct value). With contaminated demonstrations the expert is the clean one.
 """
 
-import os
-import tempfile
 from collections.abc import Callable
 from pathlib import Path
 
 import pandas as pd
 
 from analysis.runs import COLUMNS, EXPERT, Run, RunsError, expert_rows, find_run_folders, read_run, run_rows
+from gailfe.storage.files import atomic
 
 RESULTS_FILES = ("curves.parquet", "curves.csv")
 VALID_SOURCES = (
@@ -110,18 +110,11 @@ def tidy(table: pd.DataFrame) -> pd.DataFrame:
 def save_curves(curves: pd.DataFrame, folder: Path) -> list[Path]:
     """Writes `curves.csv` and `curves.parquet` into `folder`, each of them whole or not at all."""
     csv, parquet = folder / "curves.csv", folder / "curves.parquet"
-    write_atomically(csv, lambda path: curves.to_csv(path, index=False))
-    write_atomically(parquet, lambda path: curves.to_parquet(path, index=False))
+    with atomic(csv) as partial:
+        curves.to_csv(partial, index=False)
+    with atomic(parquet) as partial:
+        curves.to_parquet(partial, index=False)
     return [csv, parquet]
-
-
-def write_atomically(path: Path, write: Callable[[Path], object]) -> None:
-    """Calls `write` on a file beside `path` and renames it to `path` once it is complete."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    with tempfile.TemporaryDirectory(prefix=".writing-", dir=path.parent) as folder:
-        complete = Path(folder) / path.name
-        write(complete)
-        os.replace(complete, path)
 
 
 def measurements(curves: pd.DataFrame) -> pd.DataFrame:

@@ -1,24 +1,30 @@
-"""The experts' learning curves: return of the mean action against environment steps, one panel a task.
+"""Draws the experts' learning curves: return of the mean action against environment steps, a panel for each task.
 
     python -m analysis.experts artifacts=artifacts
 
-Draws every PPO expert of an artefact store, and says in a table what each of them achieves.
+Also prints a table of what each expert in the store achieves.
 """
 
 import json
+import math
 import sys
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from gailfe.config.arguments import ArgumentError, help_text, parse_arguments
+from gailfe.config.arguments import CommandError, run_command
+from gailfe.storage.files import atomic
+from gailfe.storage.names import CURVE, EVALUATION, MANIFEST
+from gailfe.storage.store import finished
 
 SUMMARY = """\
 python -m analysis.experts [key=value ...]
 
-Draws the learning curves of the PPO experts in an artefact store: the evaluated return of the mean action, a line
-a seed, and the checkpoint that became the expert. Prints a table of what they
-achieve and writes experts.png, experts.pdf and curves.csv."""
+Draws the learning curves of the experts that were trained here: the evaluated return of the mean action, one line
+for each seed, with a dot at the checkpoint that became the expert. Writes experts.png, experts.pdf and curves.csv.
+Prints a table of what every expert in the store achieves. Those trained elsewhere (expert=sb3) are in the table
+only: they have no learning curve."""
 
 EXAMPLES = "Example:\n  python -m analysis.experts artifacts=artifacts out=results/experts"
 
@@ -35,48 +41,55 @@ class ExpertsArguments:
     )
 
 
+COLUMNS = ["iteration", "env_steps", "eval_return_mean", "eval_return_std", "wall_time_s"]
+
+
 @dataclass(frozen=True)
 class Expert:
-    """A finished training: its configuration, evaluated returns, and what its best policy achieves."""
+    """An expert of the store: how it was made, its evaluations during the training, and what it achieves."""
 
     env_id: str
     settings: dict[str, Any]  # expert.* of its recipe
-    curve: Any  # DataFrame: iteration, env_steps, eval_return_mean, eval_return_std, wall_time_s
+    curve: Any  # DataFrame with COLUMNS, a row for each evaluation; no rows for an expert trained elsewhere
     evaluation: dict[str, float]
 
     @property
     def chosen(self) -> Any:
-        """The row of its curve that became the expert."""
+        """The row of the curve that became the expert."""
         return self.curve[self.curve["iteration"] == self.evaluation["iteration"]].iloc[0]
 
 
 def load_experts(artifacts: Path) -> list[Expert]:
-    """The finished PPO experts below `artifacts`, by task and seed.
+    """Read the finished experts below `artifacts`, sorted by task and seed; those trained elsewhere come last.
 
     Raises:
         FileNotFoundError: if there is none.
     """
     import pandas as pd
 
-    columns = ["iteration", "env_steps", "eval_return_mean", "eval_return_std", "wall_time_s"]
     experts = []
-    for manifest in sorted(artifacts.glob("experts/*/manifest.json")):
-        recipe = json.loads(manifest.read_text())["recipe"]
-        curve = pd.read_csv(manifest.parent / "curve.csv")[columns].dropna()
-        evaluation = json.loads((manifest.parent / "evaluation.json").read_text())
+    for folder in finished(artifacts, "experts"):
+        recipe = json.loads((folder / MANIFEST).read_text())["recipe"]
+        path = folder / CURVE
+        curve = pd.read_csv(path)[COLUMNS].dropna() if path.exists() else pd.DataFrame(columns=COLUMNS)
+        evaluation = json.loads((folder / EVALUATION).read_text())
         experts.append(Expert(recipe["env"]["id"], recipe["expert"], curve, evaluation))
     if not experts:
-        raise FileNotFoundError(f"artifacts={artifacts} holds no finished expert (experts/*/manifest.json)")
-    return sorted(experts, key=lambda expert: (expert.env_id, expert.settings["seed"]))
+        raise FileNotFoundError(f"artifacts={artifacts} holds no finished expert (experts/*/{MANIFEST})")
+    return sorted(experts, key=lambda expert: (expert.env_id, expert.settings.get("seed", math.inf)))
 
 
 def draw_experts(experts: list[Expert]) -> Any:
-    """The figure: a panel a task, a line a training, a dot where its expert was found."""
+    """Draw the learning curves: a panel for each task, a line for each training, a dot at the chosen checkpoint.
+
+    Args:
+        experts: at least one, each with a curve.
+    """
     import matplotlib
     from matplotlib.figure import Figure
     from matplotlib.ticker import MaxNLocator
 
-    from analysis.panels import COLOURS, PAPER_WIDTH, STYLE
+    from analysis.panels import COLOURS, EXACT, PAPER_WIDTH, STYLE
 
     tasks = sorted({expert.env_id for expert in experts})
     columns = min(len(tasks), 2)
@@ -101,7 +114,7 @@ def draw_experts(experts: list[Expert]) -> Any:
             axis.set_title(task)
             axis.xaxis.set_major_locator(MaxNLocator(5))
             axis.xaxis.set_major_formatter(lambda x, _: f"{x / 1e6:g} M" if x else "0")
-            axis.yaxis.set_major_formatter("{x:,.0f}")
+            axis.yaxis.set_major_formatter(EXACT)
             axis.legend(frameon=False, loc="lower right")
         figure.supxlabel("Environment steps", fontsize=8)
         figure.supylabel("Return of the mean action, 10 episodes" if _ten(experts) else "Return", fontsize=8)
@@ -113,49 +126,57 @@ def _ten(experts: list[Expert]) -> bool:
 
 
 def page(experts: list[Expert]) -> str:
-    """The table of what they achieve, in Markdown."""
+    """Return the table of what the experts achieve, in Markdown; a dash where an expert has no such number."""
     lines = [
         "| task | seed | return, mean action | episodes | found after [steps] | training [steps] | time [s] |",
         "| --- | --- | --- | --- | --- | --- | --- |",
     ]
     for expert in experts:
-        result, last = expert.evaluation, expert.curve.iloc[-1]
+        result, training = expert.evaluation, ["–"] * 3
+        if len(expert.curve):
+            last = expert.curve.iloc[-1]
+            steps = [f"{row['env_steps']:,.0f}" for row in (expert.chosen, last)]
+            training = [*steps, f"{last['wall_time_s']:.0f}"]
         lines.append(
-            f"| {expert.env_id} | {expert.settings['seed']} "
+            f"| {expert.env_id} | {expert.settings.get('seed', '–')} "
             f"| {result['eval_return_mean']:.0f} ± {result['eval_return_std']:.0f} | {result['episodes']:.0f} "
-            f"| {expert.chosen['env_steps']:,.0f} | {last['env_steps']:,.0f} | {last['wall_time_s']:.0f} |"
+            f"| {' | '.join(training)} |"
         )
     return "\n".join(lines) + "\n"
 
 
-def main(arguments: list[str]) -> int:
-    """The command; returns its exit status: 0, 1 for a store without experts, 2 for a wrong argument."""
-    if {"-h", "--help"} & set(arguments):
-        print(help_text(SUMMARY, ExpertsArguments, EXAMPLES))
-        return 0
-    try:
-        chosen = parse_arguments(ExpertsArguments, arguments)
-    except ArgumentError as error:
-        print(f"error: {error}", file=sys.stderr)
-        return 2
+def work(chosen: ExpertsArguments) -> None:
     try:
         experts = load_experts(Path(chosen.artifacts))
     except FileNotFoundError as error:
-        print(f"error: {error}", file=sys.stderr)
-        return 1
+        raise CommandError(str(error)) from error
+    print(page(experts))
+    trained = [expert for expert in experts if len(expert.curve)]
+    if not trained:
+        print(
+            "Every expert here was trained elsewhere: there is no learning curve to draw, and no file is written."
+        )
+        return
+    paths = write_curves(trained, Path(chosen.out or Path(chosen.artifacts, "experts")))
+    print("\n".join(["Wrote:", *(f"  {path}" for path in paths)]))
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """The command; returns its exit status: 0, 1 for a store without experts, 2 for a wrong argument."""
+    return run_command(ExpertsArguments, SUMMARY, EXAMPLES, work, arguments)
+
+
+def write_curves(experts: list[Expert], out: Path) -> list[Path]:
+    """Write experts.png, experts.pdf and curves.csv into `out`; return their paths."""
     import pandas as pd
 
-    from analysis.curves import write_atomically
     from analysis.panels import save_figure
 
-    out = Path(chosen.out or Path(chosen.artifacts, "experts"))
     curves = pd.concat([e.curve.assign(env=e.env_id, seed=e.settings["seed"]) for e in experts])
-    write_atomically(out / "curves.csv", lambda path: curves.to_csv(path, index=False, float_format="%.6g"))
-    paths = [*save_figure(draw_experts(experts), out, "experts", ["png", "pdf"]), out / "curves.csv"]
-    print(page(experts))
-    print("\n".join(["Wrote:", *(f"  {path}" for path in paths)]))
-    return 0
+    with atomic(out / "curves.csv") as partial:
+        curves.to_csv(partial, index=False, float_format="%.6g")
+    return [*save_figure(draw_experts(experts), out, "experts", ["png", "pdf"]), out / "curves.csv"]
 
 
 if __name__ == "__main__":
-    sys.exit(main(sys.argv[1:]))
+    sys.exit(main())

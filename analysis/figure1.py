@@ -7,10 +7,11 @@ Draws what is there, also while a sweep is still running, and says what is missi
 
 import logging
 import sys
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from gailfe.config.arguments import ArgumentError, help_text, parse_arguments
+from gailfe.config.arguments import run_command
 
 DEFAULT_METRIC = "eval_return_mean"
 FORMATS = ("png", "pdf", "svg")
@@ -19,8 +20,9 @@ SUMMARY = """\
 python -m analysis.figure1 [key=value ...]
 
 Draws the paper's Figure 1: return against iteration, one panel an environment, GAIL against GAILFE: the mean
-over seeds as a line, ± 1 standard deviation over seeds as a band, single seeds as thin lines, the expert's
-return as a horizontal line. A half-done sweep is drawn as far as it is, and what is missing is named.
+over seeds as a line, its 95% bootstrap interval as a band, single seeds as thin lines, the expert's return as a
+horizontal line. Other settings of the algorithm are further lines, other demonstrations (or other settings of the
+task) further panels. A half-done sweep is drawn as far as it is, and what is missing is named.
 Writes the figure, and curves.csv and curves.parquet (the table behind it), and prints where."""
 
 EXAMPLES = """\
@@ -112,30 +114,18 @@ def draw_figure1(runs: Path, out: Path, metric: str, formats: list[str], title: 
     return Figure1(paths, final_table(curves, metric), missing)
 
 
-def main(arguments: list[str]) -> int:
-    """The command; returns its exit status: 0, 1 for a source without curves, 2 for a wrong argument."""
-    if {"-h", "--help"} & set(arguments):
-        print(help_text(SUMMARY, Figure1Arguments, EXAMPLES))
-        return 0
-    try:
-        chosen = parse_arguments(Figure1Arguments, arguments)
-    except ArgumentError as error:
-        print(f"error: {error}", file=sys.stderr)
-        return 2
-    from analysis.runs import RunsError
-
+def work(chosen: Figure1Arguments) -> None:
     logging.basicConfig(format="%(levelname)s: %(message)s")
     runs = Path(chosen.runs)
     beside = runs.parent if runs.is_file() else runs
     out = beside if chosen.out is None else Path(chosen.out)
-    try:
-        figure = draw_figure1(runs, out, chosen.metric, chosen.formats, chosen.title)
-    except RunsError as error:
-        print(f"error: {error}", file=sys.stderr)
-        return 1
-    print(figure.report())
-    return 0
+    print(draw_figure1(runs, out, chosen.metric, chosen.formats, chosen.title).report())
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """The command; returns its exit status: 0, 1 for a source without curves, 2 for a wrong argument."""
+    return run_command(Figure1Arguments, SUMMARY, EXAMPLES, work, arguments)
 
 
 if __name__ == "__main__":
-    sys.exit(main(sys.argv[1:]))
+    sys.exit(main())

@@ -19,6 +19,9 @@ from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 from yaml import YAMLError
 
+from gailfe.config.arguments import CommandError
+from gailfe.storage.names import CONFIG, EXPERT_RECORD, METRICS
+
 log = logging.getLogger(__name__)
 
 COLUMNS = ["env", "algo", "seed", "iteration", "env_steps", "metric", "value"]
@@ -28,12 +31,16 @@ EXPERT = "expert"
 # says as much about a half-done sweep as the run folders that it was made from.
 NUM_ITERATIONS = "num_iterations"
 QUICK = "quick_demonstration"
+Z_F = "z_f"
+EXPERT_RETURN = "expert_return"
+
+RULES_WITHOUT_Z_F = ("fixed", "relative")  # algo.failures.rule: Z_F is in the config but has no effect
 
 # These have a column, a folder level or a key of their own: they are no part of an algorithm's label.
 IDENTITY_KEYS = frozenset({"env", "algo", "seed", "experiment"})
 
 
-class RunsError(ValueError):
+class RunsError(CommandError):
     """A source of curves that cannot be used; the message names the path and what would be valid."""
 
 
@@ -47,13 +54,14 @@ class Run:
     seed: int
     num_iterations: int | None  # how many it is to have
     quick: bool
+    z_f: float | None
 
 
 def find_run_folders(root: Path) -> list[Path]:
     """All run folders at or below `root`, sorted; hidden folders and those inside a run are not searched."""
     found = []
     for folder, subfolders, files in os.walk(root):
-        if "config.yaml" in files and "metrics.csv" in files:
+        if CONFIG in files and METRICS in files:
             found.append(Path(folder))
             subfolders.clear()
         subfolders[:] = [name for name in subfolders if not name.startswith(".")]
@@ -64,6 +72,12 @@ def algo_label(algo: str, overrides: Iterable[str]) -> str:
     """`gailfe` and `["algo.z_f=-0.1"]` → `gailfe (algo.z_f=-0.1)`."""
     others = sorted(item for item in overrides if item.split("=")[0] not in IDENTITY_KEYS)
     return f"{algo} ({', '.join(others)})" if others else algo
+
+
+def parse_label(label: str) -> tuple[str, frozenset[str]]:
+    """`gailfe (algo.z_f=-0.1)` → `gailfe` and `{"algo.z_f=-0.1"}`: what `algo_label` was made from."""
+    algo, _, others = label.removesuffix(")").partition(" (")
+    return algo, frozenset(others.split(", ")) if others else frozenset()
 
 
 def overrides_in_name(folder_name: str) -> list[str]:
@@ -77,7 +91,7 @@ def overrides_in_name(folder_name: str) -> list[str]:
 
 def read_run(folder: Path) -> Run | None:
     """The run in `folder`, or None, with a warning, where `config.yaml` is not that of an imitation run."""
-    path = folder / "config.yaml"
+    path = folder / CONFIG
     try:
         config = OmegaConf.load(path)
     except (YAMLError, OmegaConfBaseException, UnicodeDecodeError) as error:
@@ -89,6 +103,8 @@ def read_run(folder: Path) -> Run | None:
         found = {key: OmegaConf.select(config, key) for key in ("env.name", "algo.name", "seed")}
         budget = OmegaConf.select(config, "env.num_iterations")
         experiment = OmegaConf.select(config, "experiment")
+        rule = OmegaConf.select(config, "algo.failures.rule")
+        z_f = None if rule in RULES_WITHOUT_Z_F else OmegaConf.select(config, "algo.failures.z_f")
     except OmegaConfBaseException as error:
         log.warning("skipped %s: not a resolved config (%s)", path, str(error).splitlines()[0])
         return None
@@ -103,6 +119,7 @@ def read_run(folder: Path) -> Run | None:
         seed=int(found["seed"]),
         num_iterations=_stopped_after(folder) or (None if budget is None else int(budget)),
         quick=experiment == "quick",
+        z_f=None if z_f is None else float(z_f),
     )
 
 
@@ -144,8 +161,8 @@ def read_metrics(path: Path) -> pd.DataFrame:
 
 def run_rows(run: Run) -> pd.DataFrame:
     """A run's measurements and facts in long form (`COLUMNS`), cells without a value left out."""
-    metrics = read_metrics(run.folder / "metrics.csv").melt(["iteration", "env_steps"], var_name="metric")
-    facts = {NUM_ITERATIONS: run.num_iterations, QUICK: 1 if run.quick else None}
+    metrics = read_metrics(run.folder / METRICS).melt(["iteration", "env_steps"], var_name="metric")
+    facts = {NUM_ITERATIONS: run.num_iterations, QUICK: 1 if run.quick else None, Z_F: run.z_f}
     about = pd.DataFrame(
         [(0, 0, name, value) for name, value in facts.items()],
         columns=["iteration", "env_steps", "metric", "value"],
@@ -155,8 +172,11 @@ def run_rows(run: Run) -> pd.DataFrame:
 
 
 def expert_rows(run: Run) -> pd.DataFrame:
-    """The evaluated return of the expert that a run imitated; no rows where `expert.json` is not there."""
-    path = run.folder / "expert.json"
+    """The evaluated return of the expert that a run imitated: of the env's experts, and as a fact of this run.
+
+    No rows where `expert.json` is not there.
+    """
+    path = run.folder / EXPERT_RECORD
     try:
         expert = json.loads(path.read_text())
     except FileNotFoundError:
@@ -165,4 +185,7 @@ def expert_rows(run: Run) -> pd.DataFrame:
         log.warning("no expert's return from %s: not readable as JSON (%s)", path, error)
         return pd.DataFrame(columns=COLUMNS)
     names = [name for name in ("eval_return_mean", "eval_return_std") if expert.get(name) is not None]
-    return pd.DataFrame([(run.env, EXPERT, 0, 0, 0, name, float(expert[name])) for name in names], columns=COLUMNS)
+    rows = [(run.env, EXPERT, 0, 0, 0, name, float(expert[name])) for name in names]
+    if "eval_return_mean" in names:
+        rows.append((run.env, run.algo, run.seed, 0, 0, EXPERT_RETURN, float(expert["eval_return_mean"])))
+    return pd.DataFrame(rows, columns=COLUMNS)

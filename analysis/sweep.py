@@ -1,4 +1,4 @@
-"""What a sweep still lacks: runs without a folder, without rows, or short of their budget of iterations."""
+"""Finds what a sweep still lacks: runs without a folder, without rows, or with fewer iterations than planned."""
 
 import itertools
 import json
@@ -9,6 +9,7 @@ import pandas as pd
 
 from analysis.curves import measurements
 from analysis.runs import EXPERT, NUM_ITERATIONS, algo_label, overrides_in_name
+from gailfe.storage.names import JOBS
 
 log = logging.getLogger(__name__)
 
@@ -16,11 +17,11 @@ RunKey = tuple[str, str, int]  # env, algo (label), seed
 
 
 def announced_runs(folder: Path) -> set[RunKey]:
-    """The runs that sweeps into `folder` were asked for, from the `jobs.json` that they left there.
+    """Read which runs were asked for in the sweeps into `folder`, from the `jobs.json` that they wrote there.
 
-    A missing file announces nothing; one that cannot be understood neither, and is logged.
+    Empty if there is no such file, and, with a warning, if it can't be understood.
     """
-    path = folder / "jobs.json"
+    path = folder / JOBS
     try:
         jobs = json.loads(path.read_text())
         return {
@@ -30,14 +31,17 @@ def announced_runs(folder: Path) -> set[RunKey]:
     except FileNotFoundError:
         return set()
     except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
-        log.warning("%s announces no runs: %s", path, error)
+        log.warning("%s is not a list of a sweep's jobs, so runs may be missing unnoticed: %s", path, error)
         return set()
 
 
 def missing_runs(curves: pd.DataFrame, announced: set[RunKey]) -> list[str]:
-    """One line a run that the sweep lacks in part or whole: `hopper/gail/seed=2: 310 of 1000 iterations`.
+    """Describe each run that is missing or not complete: `hopper/gail/seed=2: 310 of 1000 iterations`.
 
-    The sweep's extent is the runs `announced`; where none are, every combination of those seen.
+    Args:
+        curves: the tidy table.
+        announced: the runs that the sweep should have; if empty, all combinations of the env, algo and seed that
+            `curves` has.
     """
     keys = ["env", "algo", "seed"]
     runs = curves[curves["algo"] != EXPERT]

@@ -7,52 +7,57 @@ and goes on from it as a resumed run does.
 
 from __future__ import annotations
 
-import json
 import resource
-import subprocess
 import sys
 import tempfile
+from collections.abc import Sequence
+from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
-import torch
+from benchmarks.command import FOLDER, argument, each_of, run
+from benchmarks.measurements import machine, origin, table, versions
+from benchmarks.processes import side_by_side
+from gailfe.storage.files import write_text
 
-from benchmarks.machine import machine, table
-from gailfe.envs.evaluation import Evaluator
-from gailfe.storage.checkpoint import load_checkpoint, save_checkpoint
-
-TASKS = ("hopper", "halfcheetah", "walker2d", "ant")
-OUT = Path("results", "speed")
+ENVS = ["hopper", "halfcheetah", "walker2d", "ant"]
 
 
-def measure(env: str, artifacts: Path) -> dict[str, int | str]:
+@dataclass
+class Arguments:
+    env: list[str] = argument(ENVS, "tasks", each_of(*ENVS))
+    out: str = argument("results/speed", "where to write memory.md", FOLDER)
+
+
+def measure(env: str, artifacts: Path, *unused: Any) -> list[int]:
     """The largest resident memory of this process [MB]: before β_F was filled, with it full, after a resume."""
-    from benchmarks.scaling_measure import FAILURE_LENGTH, configure, filled, make_imitator
+    import torch
 
-    peaks = [0, 0, 0]
-    config = configure(env, artifacts)
-    imitator = make_imitator(env, artifacts, seed=0)
-    evaluator = Evaluator(config.env, config.evaluation.episodes, config.seed)
-    imitator.iterate()
-    evaluator(imitator.policy)
-    peaks[0] = peak()
-    assert imitator.failures is not None
-    capacity, width = imitator.failures.capacity, imitator.expert_pairs.shape[1]
-    imitator.failures = filled(imitator.expert_pairs, capacity * FAILURE_LENGTH, seed=0)
+    from benchmarks.trainer import FAILURE_LENGTH, configure, fill_failures, make_learner
+    from gailfe.envs.evaluation import Evaluator
+    from gailfe.storage.checkpoint import load_checkpoint, save_checkpoint
+
+    config = configure("gailfe", env, artifacts)
+    learner = make_learner(config)
+    learner.iterate()
+    Evaluator(config.env, config.evaluation.episodes, config.seed)(learner.policy)
+    peaks = [peak()]
+    assert learner.failures is not None
+    fill_failures(learner, learner.failures.capacity * FAILURE_LENGTH)
     for _ in range(10):  # each in the place of an older one
-        imitator.failures.add(torch.zeros(FAILURE_LENGTH, width))
-    imitator.iterate()
+        learner.failures.add(torch.zeros(FAILURE_LENGTH, learner.expert_pairs.shape[1]))
+    learner.iterate()
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder, "state.pt")
-        save_checkpoint(path, imitator.state_dict())
-        peaks[1] = peak()
-        del imitator
+        save_checkpoint(path, learner.state_dict())
+        peaks.append(peak())
+        del learner
         state = load_checkpoint(path)
         assert state is not None
-        resumed = make_imitator(env, artifacts, seed=0)
+        resumed = make_learner(config)
         resumed.load_state_dict(state)
         resumed.iterate()
-        peaks[2] = peak()
-    return dict(zip(("env", "start", "full", "resumed"), (env, *peaks), strict=True))
+    return [*peaks, peak()]
 
 
 def peak() -> int:
@@ -61,23 +66,23 @@ def peak() -> int:
     return round(kilobytes * 1024 / 1e6)
 
 
-def main() -> None:
-    if len(sys.argv) > 1:
-        print(json.dumps(measure(sys.argv[1], Path("artifacts"))))
-        return
-    rows = []
-    for env in TASKS:
-        command = [sys.executable, "-m", "benchmarks.memory", env]
-        output = subprocess.run(command, check=True, stdout=subprocess.PIPE, text=True).stdout
-        rows.append(list(json.loads(output.splitlines()[-1]).values()))
+def work(arguments: Arguments, command: str) -> list[str]:
+    rows: list[list[Any]] = []
+    for env in arguments.env:
+        rows.append([env, *side_by_side(1, measure, env, Path("artifacts"))[0]])
         print(f"{env}: {rows[-1][1:]} MB", flush=True)
     head = ["env", "GAILFE's first iteration [MB]", "with β_F full, saved [MB]", "after resuming too [MB]"]
-    OUT.mkdir(parents=True, exist_ok=True)
-    text = f"# How much memory a run takes\n\n    python -m benchmarks.memory\n\n{machine()}. "
+    where = machine({**origin("benchmarks"), "versions": versions()})
+    text = f"# How much memory a run takes\n\n    {command}\n\n{where}. "
     text += "The largest resident memory until then, of one process; full is 1500 trajectories of 1000 pairs.\n\n"
-    text += table(head, rows)
-    (OUT / "memory.md").write_text(text)
+    write_text(Path(arguments.out, "memory.md"), text + table(head, rows))
+    return []
+
+
+def main(arguments: Sequence[str]) -> int:
+    examples = "Example: python -m benchmarks.memory env=hopper"
+    return run("benchmarks.memory", Arguments, __doc__ or "", examples, work, arguments)
 
 
 if __name__ == "__main__":
-    main()
+    sys.exit(main(sys.argv[1:]))

@@ -1,75 +1,70 @@
-"""Our own side of `python -m benchmarks.peers`: the command lines that a user gives, watched from outside."""
+"""Our own side of `python -m benchmarks.peers`."""
 
 from __future__ import annotations
 
 import csv
+import itertools
 import shutil
 import subprocess
 import sys
-import time
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-from benchmarks.peer_report import IterationClock, first_reaching, read_settings, report
+from benchmarks.peer_report import first_reaching, measure, rate_of, read_settings, report
+from gailfe.storage.names import CURVE, METRICS
 
 PACKAGES = ("torch", "gymnasium", "mujoco", "numpy")
-POLL = 0.02  # s
 
 
 def main() -> None:
     settings = read_settings()
     folder = Path(settings["folder"])
     shutil.rmtree(folder, ignore_errors=True)  # of an interrupted measurement: begin anew
-    measure = {"gail": measure_gail, "ppo": measure_ppo}[settings["part"]]
-    result = measure(settings, folder)
-    shutil.rmtree(folder)
+    part = {"gail": measure_gail, "ppo": measure_ppo, "imitate": measure_imitate}[settings["part"]]
+    result = part(settings, folder)
+    shutil.rmtree(folder, ignore_errors=True)
     report("gailfe", settings["env_id"], PACKAGES, result)
 
 
 def measure_gail(settings: dict[str, Any], folder: Path) -> dict[str, Any]:
     """A default run of GAIL, only shorter: evaluated, tracked by W&B offline, with checkpoints.
 
-    The seconds are between two rows of metrics.csv reaching the disk, so all that lies between them counts.
     learning_steps_per_s leaves out what the peers don't do: evaluation, checkpoints and tracking.
     """
-    iterations = settings["warmup"] + settings["iterations"]
-    command = [
-        *(sys.executable, "-m", "gailfe.run", "algo=gail", f"env={settings['env']}", "expert=pretrained"),
-        *(f"seed={settings['seed']}", f"env.num_iterations={iterations}"),
-        *(f"paths.runs={folder}", f"paths.artifacts={settings['artifacts']}"),
-    ]
-    clock = IterationClock(settings["warmup"])
-    process = subprocess.Popen(command)
-    try:
-        while clock.iterations < iterations:
-            running = process.poll() is None
-            rows = _rows_on_disk(folder)
-            while clock.iterations < min(rows, iterations):
-                clock.tick()
-            if not running and clock.iterations < iterations:
-                raise RuntimeError(f"exit status {process.returncode} after {rows} of {iterations} iterations")
-            time.sleep(POLL)
-    finally:
-        if clock.iterations < iterations:
-            process.terminate()
-        process.wait()
-    if process.returncode:
-        raise RuntimeError(f"exit status {process.returncode} of {' '.join(command)}")
-    steps = settings["algo"]["steps_per_iteration"]
-    with _metrics(folder).open(newline="") as file:
-        measured = list(csv.DictReader(file))[settings["warmup"] :]
+    from benchmarks.trainer import Trainer
+
+    trainer, iterations = Trainer(configure(settings), folder / "run"), settings["iterations"]
+    trainer.advance(settings["warmup"])
+    seconds = trainer.advance(iterations)
+    steps = trainer.steps_per_iteration
+    with (folder / "run" / METRICS).open(newline="") as file:
+        measured = list(csv.DictReader(file))[-iterations:]
     learning = sum(steps / float(row["steps_per_s"]) for row in measured)
-    return {**clock.result(steps), "learning_steps_per_s": len(measured) * steps / learning}
+    env_steps = iterations * steps
+    return {**rate_of(iterations, env_steps, seconds), "learning_steps_per_s": env_steps / learning}
 
 
-def _metrics(folder: Path) -> Path:
-    """metrics.csv of the one run below `folder`; a path that isn't there before the run has begun."""
-    return next(folder.glob("*/*/*/*/metrics.csv"), folder / "metrics.csv")
+def measure_imitate(settings: dict[str, Any], folder: Path) -> dict[str, Any]:
+    """The learner of a default run of GAIL, without evaluation, checkpoints and tracking of its own."""
+    from benchmarks.trainer import make_learner
+
+    learner = make_learner(configure(settings))
+    steps = settings["algo"]["steps_per_iteration"]
+
+    def iterations() -> Iterator[int]:
+        for number in itertools.count(1):
+            learner.iterate()
+            yield number * steps
+
+    return measure(settings, iterations(), lambda observations: learner.policy.acting()(observations))
 
 
-def _rows_on_disk(folder: Path) -> int:
-    path = _metrics(folder)
-    return max(0, path.read_bytes().count(b"\n") - 1) if path.exists() else 0
+def configure(settings: dict[str, Any]) -> Any:
+    """Of a default run of GAIL, as `python -m gailfe.run algo=gail expert=pretrained` composes it."""
+    from benchmarks.trainer import configure
+
+    return configure("gail", settings["env"], Path(settings["artifacts"]), [f"seed={settings['seed']}"])
 
 
 def measure_ppo(settings: dict[str, Any], folder: Path) -> dict[str, Any]:
@@ -79,7 +74,7 @@ def measure_ppo(settings: dict[str, Any], folder: Path) -> dict[str, Any]:
         *(f"expert.total_steps={settings['max_steps']}", f"paths.artifacts={folder}", f"paths.runs={folder}"),
     ]
     subprocess.run(command, check=True)
-    curve = read_curve(next(folder.glob("experts/*/curve.csv")))
+    curve = read_curve(next(folder.glob(f"experts/*/{CURVE}")))
     return {**first_reaching(curve, settings["target"]), "curve": curve}
 
 

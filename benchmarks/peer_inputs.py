@@ -11,18 +11,14 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from hydra import compose, initialize_config_module
 
-from benchmarks.machine import processor
-from benchmarks.peer_report import RESULT
-from gailfe.config.checks import parse
+from benchmarks.command import MeasurementError
+from benchmarks.measurements import ROOT
+from gailfe.storage.files import atomic
+from gailfe.storage.names import EVALUATION
 
-ROOT = Path(__file__).parents[1]
 REQUIREMENTS = Path(__file__).parent / "requirements"
-
-
-class PeerError(RuntimeError):
-    """A peer that can't be installed or measured; the message says why."""
+RESULT = '{"name": '  # how the line begins by which a peer tells what it measured
 
 
 def one_thread() -> dict[str, str]:
@@ -36,7 +32,7 @@ def make_venv(name: str, cache: Path) -> Path:
     """The Python of the virtual environment `<cache>/<name>`, made from requirements/<name>.txt if it isn't there.
 
     Raises:
-        PeerError: if it can't be installed.
+        MeasurementError: if it can't be installed.
     """
     folder, wanted = cache / name, (REQUIREMENTS / f"{name}.txt").read_text()
     python, installed = folder / "bin" / "python", folder / "installed.txt"
@@ -46,7 +42,7 @@ def make_venv(name: str, cache: Path) -> Path:
     subprocess.run([sys.executable, "-m", "venv", "--clear", folder], check=True)
     pip = [str(python), "-m", "pip", "install", "--quiet", "--no-deps", "-r", str(REQUIREMENTS / f"{name}.txt")]
     if subprocess.run(pip, env=one_thread()).returncode:
-        raise PeerError(
+        raise MeasurementError(
             f"{name}: pip could not install {REQUIREMENTS.name}/{name}.txt. On Linux that wants the CPU build of "
             "torch; where no configured index has it, set PIP_EXTRA_INDEX_URL=https://download.pytorch.org/whl/cpu"
         )
@@ -54,28 +50,20 @@ def make_venv(name: str, cache: Path) -> Path:
     return python
 
 
-def origin(benchmark: str = "benchmarks/peer*") -> dict[str, str]:
-    """Where a measurement comes from: the last commit of what is measured, and the processor.
-
-    benchmark: the files that measure.
-    commit: of the code alone, so that to commit results or text makes no measurement obsolete; with +changes where
-    it has changes that aren't committed.
-    """
-    measured = [benchmark, "benchmarks/requirements", "conf", "expert", "gailfe"]
-
-    def git(*arguments: str) -> str:
-        command = ["git", "-C", str(ROOT), *arguments, "--", *measured]
-        return subprocess.run(command, capture_output=True, text=True).stdout.strip()
-
-    commit = git("log", "-1", "--format=%h") or "unknown"
-    changes = "+changes" if git("status", "--porcelain") else ""
-    return {"commit": commit + changes, "processor": processor()}
-
-
 def our_config(env: str) -> dict[str, Any]:
     """Our configuration of GAIL and of the PPO expert on `env`, as plain values."""
+    from hydra import compose, initialize_config_module  # now: --help doesn't wait for it
+
+    from gailfe.config.checks import parse
+
     with initialize_config_module("conf", version_base="1.3"):
         return asdict(parse(compose("config", overrides=["algo=gail", f"env={env}"])))
+
+
+def expert_return(env: str) -> float:
+    """What the pretrained expert's mean action returns."""
+    card = ROOT / "expert" / "pretrained" / env / EVALUATION
+    return float(json.loads(card.read_text())["eval_return_mean"])
 
 
 def export_demonstrations(env: str, cache: Path) -> Path:
@@ -96,17 +84,15 @@ def export_demonstrations(env: str, cache: Path) -> Path:
     if not path.exists():
         trajectories = load_trajectories(folder / EXPERT)
         last = [np.arange(len(t)) == len(t) - 1 for t in trajectories]
-        ends = list(zip(last, trajectories, strict=True))
         arrays = {
             "observations": [t.observations[:-1] for t in trajectories],
             "next_observations": [t.observations[1:] for t in trajectories],
             "actions": [t.actions for t in trajectories],
-            "terminated": [at_end & t.terminated for at_end, t in ends],
-            "truncated": [at_end & t.truncated for at_end, t in ends],
+            "terminated": [t.terminated & at_end for t, at_end in zip(trajectories, last, strict=True)],
+            "truncated": [t.truncated & at_end for t, at_end in zip(trajectories, last, strict=True)],
         }
-        partial = path.with_suffix(".partial.npz")
-        np.savez(partial, **{name: np.concatenate(parts) for name, parts in arrays.items()})  # type: ignore[arg-type]
-        partial.replace(path)
+        with atomic(path) as partial:
+            np.savez(partial, **{name: np.concatenate(parts) for name, parts in arrays.items()})  # type: ignore[arg-type]
     return path
 
 
@@ -114,7 +100,7 @@ def run_peer(python: Path, peer: str, settings: dict[str, Any], log: Path) -> di
     """The measurement that `benchmarks/peer_<peer>.py` prints as a line of JSON; all that it prints is in `log`.
 
     Raises:
-        PeerError: if it fails.
+        MeasurementError: if it fails.
     """
     command = [str(python), "-m", f"benchmarks.peer_{peer}", json.dumps(settings)]
     with log.open("w") as file:
@@ -123,6 +109,6 @@ def run_peer(python: Path, peer: str, settings: dict[str, Any], log: Path) -> di
     results = [line for line in lines if line.startswith(RESULT)]
     if done.returncode or not results:
         last = next((line for line in reversed(lines) if line.strip()), "nothing was printed")
-        raise PeerError(f"exit status {done.returncode}: {last} ({log})")
+        raise MeasurementError(f"exit status {done.returncode}: {last} ({log})")
     result: dict[str, Any] = json.loads(results[-1])
     return result

@@ -1,6 +1,8 @@
-"""What all sides of the comparison share: settings in, a clock, one line of JSON out.
+"""What all sides of `python -m benchmarks.peers` share: settings in, clocks, evaluation, one line of JSON out.
 
-The standard library alone, since every peer runs this in a virtual environment of its own.
+Gymnasium, numpy and the standard library alone, since every peer runs this in a virtual environment of its own.
+A peer gives an iterator, which learns for an iteration whenever it is advanced and yields the environment steps
+that it has taken, and a function that acts with the mean action: raw observations (n, obs_dim) → (n, action_dim).
 """
 
 from __future__ import annotations
@@ -9,11 +11,15 @@ import json
 import platform
 import sys
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Iterator, Sequence
 from importlib.metadata import version
 from typing import Any
 
-RESULT = '{"name": '  # how the line begins that holds a measurement
+import gymnasium
+import numpy as np
+
+RESULT = '{"name": '  # as in peer_inputs.py: how the line begins that holds a measurement
+Act = Callable[[np.ndarray], np.ndarray]
 Curve = Sequence[Sequence[float]]  # rows of environment steps, seconds of learning, evaluated return
 
 
@@ -23,34 +29,58 @@ def read_settings() -> dict[str, Any]:
     return settings
 
 
-class IterationClock:
-    """Seconds from the end of iteration `warmup` to the end of the last one.
+def measure(settings: dict[str, Any], iterations: Iterator[int], act: Act) -> dict[str, Any]:
+    """Measure what the settings ask for: the rate of learning, or the time until a return."""
+    if settings["part"] == "gail":
+        return rate(iterations, settings["warmup"], settings["iterations"])
+    return time_to_target(iterations, lambda: mean_return(act, settings["env_id"], settings["episodes"]), settings)
 
-    The first iterations pay for what happens once: compiled kernels, filled caches, the first episodes.
+
+def rate(iterations: Iterator[int], warmup: int, number: int) -> dict[str, Any]:
+    """Environment steps a second of `number` iterations.
+
+    Those of the warm-up pay for what happens once: compiled kernels, filled caches, the first episodes.
     """
+    for _ in range(warmup):
+        before = next(iterations)
+    started = time.perf_counter()
+    for _ in range(number):
+        after = next(iterations)
+    return rate_of(number, after - before, time.perf_counter() - started)
 
-    def __init__(self, warmup: int) -> None:
-        self.warmup = warmup
-        self.iterations = 0
-        self._started = self._latest = 0.0
 
-    def tick(self) -> None:
-        """An iteration has ended."""
-        self.iterations += 1
-        self._latest = time.perf_counter()
-        if self.iterations == self.warmup:
-            self._started = self._latest
+def rate_of(iterations: int, env_steps: int, seconds: float) -> dict[str, Any]:
+    return {
+        "iterations": iterations,
+        "env_steps": env_steps,
+        "seconds": seconds,
+        "steps_per_s": env_steps / seconds,
+    }
 
-    def result(self, steps_per_iteration: int) -> dict[str, Any]:
-        """iterations, env_steps, seconds and steps_per_s of what came after the warm-up."""
-        iterations, seconds = self.iterations - self.warmup, self._latest - self._started
-        env_steps = iterations * steps_per_iteration
-        return {
-            "iterations": iterations,
-            "env_steps": env_steps,
-            "seconds": seconds,
-            "steps_per_s": env_steps / seconds,
-        }
+
+def time_to_target(
+    iterations: Iterator[int], evaluate: Callable[[], float], settings: dict[str, Any]
+) -> dict[str, Any]:
+    """Learn until an evaluation reaches the target, or to a cap of steps or seconds; evaluations aren't timed.
+
+    Args:
+        settings: target, a return; interval of evaluations and max_steps [environment steps]; max_seconds [s].
+
+    Returns:
+        `first_reaching`, and the curve of all evaluations.
+    """
+    curve: list[tuple[int, float, float]] = []
+    seconds, due, capped = 0.0, settings["interval"], False
+    while not capped and not (curve and curve[-1][2] >= settings["target"]):
+        started = time.perf_counter()
+        env_steps = next(iterations)
+        seconds += time.perf_counter() - started
+        capped = env_steps >= settings["max_steps"] or seconds >= settings["max_seconds"]
+        if env_steps >= due or capped:
+            due = settings["interval"] * (env_steps // settings["interval"] + 1)
+            curve.append((env_steps, seconds, evaluate()))
+            print(f"{env_steps} steps, {seconds:.0f} s: return {curve[-1][2]:.0f}", flush=True)
+    return {**first_reaching(curve, settings["target"]), "curve": curve}
 
 
 def first_reaching(curve: Curve, target: float) -> dict[str, Any]:
@@ -58,6 +88,22 @@ def first_reaching(curve: Curve, target: float) -> dict[str, Any]:
     reached = [row for row in curve if row[2] >= target]
     env_steps, seconds, evaluated = reached[0] if reached else curve[-1]
     return {"reached": bool(reached), "env_steps": env_steps, "seconds": seconds, "return": evaluated}
+
+
+def mean_return(act: Act, env_id: str, episodes: int) -> float:
+    """Mean undiscounted return of whole episodes from always the same initial states, in the task's own reward."""
+    envs = [gymnasium.make(env_id) for _ in range(episodes)]
+    space = envs[0].action_space
+    active = {env: env.reset(seed=seed)[0] for seed, env in enumerate(envs, start=1)}
+    total = 0.0
+    while active:
+        actions = np.clip(act(np.stack(list(active.values()))), space.low, space.high)  # type: ignore[attr-defined]
+        for env, action in zip(list(active), actions, strict=True):
+            active[env], reward, terminated, truncated, _ = env.step(action)
+            total += float(reward)
+            if terminated or truncated:
+                del active[env]
+    return total / episodes
 
 
 def report(name: str, env: str, packages: Sequence[str], result: dict[str, Any]) -> None:

@@ -8,220 +8,184 @@ of them. Every measurement is a line of peers.jsonl as soon as it is made; the s
 
 from __future__ import annotations
 
-import os
-import shlex
+import json
 import sys
-from collections.abc import Callable
-from dataclasses import asdict, dataclass, field
+from collections.abc import Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from benchmarks.peer_inputs import PeerError, export_demonstrations, make_venv, origin, our_config, run_peer
-from benchmarks.peer_table import Measurement, append_row, measured, read_rows, write_table
-from gailfe.config.arguments import ArgumentError, help_text, parse_arguments
+from benchmarks.command import FOLDER, FROM_ONE, POSITIVE, YES_OR_NO, argument, each_of, run
+from benchmarks.measurements import Point, make_missing, missing, origin, read_rows
+from benchmarks.peer_inputs import expert_return, export_demonstrations, make_venv, our_config, run_peer
+from benchmarks.peer_table import page, records
+from gailfe.config.keys import Valid
+from gailfe.storage.files import write_text
 
 PEERS = {  # of each part, in the order of a round
     "gail": ("gailfe", "imitation", "torchrl"),
     "ppo": ("gailfe", "sb3"),
+    "imitate": ("gailfe", "imitation", "torchrl"),
 }
-TARGETS = {
-    "hopper": 2500.0,
-    "halfcheetah": 4000.0,
-}  # returns of the mean action that end a measurement of part=ppo
+TARGETS = {"hopper": 2500.0, "halfcheetah": 4000.0}  # returns of the mean action that end part=ppo
+SHARE = 0.8  # of the pretrained expert's return, which ends part=imitate
+IMITATE_STEPS = 3_000_000  # its cap of environment steps
+IMITATE_INTERVAL = 20_480  # environment steps between its evaluations: whole iterations of 1024, 2048 and 4096
+IMITATE_EPISODES = 10  # of an evaluation
 
 SUMMARY = """\
 python -m benchmarks.peers [key=value ...]
 
 Compares speed with other codebases, one thread each.
-  part=gail  environment steps a second while imitating: imitation (TRPO of sb3-contrib) and TorchRL
-  part=ppo   seconds of learning until the expert's mean action returns 2500 (Hopper) or 4000 (HalfCheetah):
-             Stable-Baselines3 with the hyperparameters of RL Baselines3 Zoo
-Appends every measurement to <out>/peers.jsonl and writes <out>/peers.md after each one. An interrupted
-comparison goes on with the same command; what was measured at another commit or on another processor is measured
-again. Leave the machine alone meanwhile."""
+  part=gail     environment steps a second while imitating: imitation (TRPO of sb3-contrib) and TorchRL
+  part=ppo      seconds of learning until the expert's mean action returns 2500 (Hopper) or 4000 (HalfCheetah):
+                Stable-Baselines3 with the hyperparameters of RL Baselines3 Zoo
+  part=imitate  seconds of learning and environment steps until the mean action returns 80% of the expert, all from
+                the same demonstrations: imitation's GAIL with its authors' tuned settings, TorchRL's with those of
+                its example. Hours: each may take max_seconds a task and seed, evaluations not counted
+Appends every measurement to <out>/peers.jsonl and writes <out>/peers.md at the end. An interrupted comparison goes
+on with the same command; what was measured at another commit or on another processor is measured again. The last
+line is JSON: what part=imitate gave, an object for each task and codebase. Leave the machine alone meanwhile."""
 
 EXAMPLES = """\
 Examples:
   python -m benchmarks.peers
   python -m benchmarks.peers part=gail env=hopper rounds=3
   python -m benchmarks.peers part=ppo seeds=0,1,2,3,4
+  python -m benchmarks.peers part=imitate
   python -m benchmarks.peers iterations=2 rounds=1 seeds=0 max_steps=50000 out=artifacts/trial   # does it run?"""
 
 
 @dataclass
 class PeersArguments:
-    part: str = field(
-        default="gail,ppo",
-        metadata={"help": "what to compare", "valid": f"one or more of {', '.join(PEERS)}, with commas"},
+    part: list[str] = argument(["gail", "ppo"], "what to compare", each_of(*PEERS))
+    env: list[str] = argument(list(TARGETS), "on which tasks", each_of(*TARGETS))
+    rounds: int = argument(5, "part=gail: measurements of each codebase", FROM_ONE)
+    iterations: int = argument(
+        100,
+        "part=gail: iterations of a measurement, after a fifth as many that aren't timed. Hundreds hold as many "
+        "evaluations and checkpoints of ours as a whole run does",
+        FROM_ONE,
     )
-    env: str = field(
-        default="hopper,halfcheetah",
-        metadata={"help": "on which tasks", "valid": f"one or more of {', '.join(TARGETS)}, with commas"},
+    seeds: list[str] = argument(
+        ["0", "1", "2"],
+        "part=ppo and part=imitate",
+        Valid(lambda seeds: seeds and all(map(str.isdecimal, seeds)), "whole numbers from 0, with commas"),
     )
-    rounds: int = field(
-        default=5, metadata={"help": "part=gail: measurements of each codebase", "valid": "a whole number from 1"}
+    max_steps: int | None = argument(
+        None,
+        "part=ppo and part=imitate: environment steps after which a codebase hasn't reached the return; our PPO's "
+        "learning rate and TorchRL's in part=imitate fall to 0 until then. null: as many as our training of the "
+        f"expert has, and {IMITATE_STEPS:,}",
+        Valid(FROM_ONE.check, "a whole number from 1, or null"),
     )
-    iterations: int = field(
-        default=100,
-        metadata={
-            "help": "part=gail: iterations of a measurement, after a fifth as many that aren't timed. Hundreds "
-            "hold as many evaluations and checkpoints of ours as a whole run does",
-            "valid": "a whole number from 1",
-        },
+    max_seconds: float = argument(
+        1800.0,
+        "seconds of learning after which a codebase hasn't reached the return; in part=ppo of others than ours",
+        POSITIVE,
     )
-    seeds: str = field(
-        default="0,1,2", metadata={"help": "part=ppo: seeds", "valid": "whole numbers from 0, with commas"}
+    measure: bool = argument(
+        True,
+        "false: only write peers.md again, from the measurements that are there",
+        YES_OR_NO,
     )
-    max_steps: int | None = field(
-        default=None,
-        metadata={
-            "help": "part=ppo: environment steps after which a codebase hasn't reached the return; our learning "
-            "rate falls to 0 until then. null: as many as our training has",
-            "valid": "a whole number from 1, or null",
-        },
-    )
-    max_seconds: float = field(
-        default=1800.0,
-        metadata={
-            "help": "part=ppo: seconds of learning after which another codebase hasn't reached the return",
-            "valid": "greater than 0",
-        },
-    )
-    out: str = field(
-        default="results/speed",
-        metadata={"help": "where to write", "valid": "a folder, made where it does not exist"},
-    )
-    cache: str = field(
-        default="artifacts/peers",
-        metadata={
-            "help": "where virtual environments (4 GB), demonstrations and logs are kept",
-            "valid": "a folder, made where it does not exist",
-        },
+    out: str = argument("results/speed", "where to write", FOLDER)
+    cache: str = argument(
+        "artifacts/peers", "where virtual environments (4 GB), demonstrations and logs are kept", FOLDER
     )
 
 
-def plan(arguments: PeersArguments, max_steps: Callable[[str], int]) -> list[Measurement]:
-    """All measurements, in order. `max_steps` gives an environment's, for where the arguments leave it open.
+def plan(arguments: PeersArguments, expert_steps: dict[str, int]) -> list[Point]:
+    """All measurements, in order.
 
-    Raises:
-        ArgumentError: a value that its key cannot have.
+    Args:
+        expert_steps: by task, environment steps of our training of the expert.
+
+    Returns:
+        part, env, peer; repeat: the round of part=gail, else the seed; length: timed iterations of part=gail, else
+        the cap of environment steps. part=imitate has max_seconds too.
     """
-    for key, least in (("rounds", 1), ("iterations", 1), ("max_steps", 1), ("max_seconds", 1e-9)):
-        value = getattr(arguments, key)
-        if value is not None and value < least:
-            raise ArgumentError(f"{key}={value}: valid is {_valid(key)}")
-    parts, envs = _chosen(arguments, "part", tuple(PEERS)), _chosen(arguments, "env", tuple(TARGETS))
-    seeds = arguments.seeds.split(",")
-    if not all(seed.isdecimal() for seed in seeds):
-        raise ArgumentError(f"seeds={arguments.seeds}: valid is {_valid('seeds')}")
-    planned = []
-    for part in parts:
-        repeats = range(arguments.rounds) if part == "gail" else [int(seed) for seed in seeds]
-        for env in envs:
-            length = arguments.iterations if part == "gail" else arguments.max_steps or max_steps(env)
-            planned += [Measurement(part, env, peer, repeat, length) for repeat in repeats for peer in PEERS[part]]
-    return list(dict.fromkeys(planned))
-
-
-def _chosen(arguments: PeersArguments, key: str, valid: tuple[str, ...]) -> list[str]:
-    values: list[str] = getattr(arguments, key).split(",")
-    if not set(values) <= set(valid):
-        raise ArgumentError(f"{key}={','.join(values)}: valid is {_valid(key)}")
-    return values
-
-
-def _valid(key: str) -> str:
-    return str(PeersArguments.__dataclass_fields__[key].metadata["valid"])
+    planned: list[Point] = []
+    for part in arguments.part:
+        for env in arguments.env:
+            repeats, extra = [int(seed) for seed in arguments.seeds], {}
+            if part == "gail":
+                repeats, length = list(range(arguments.rounds)), arguments.iterations
+            elif part == "ppo":
+                length = arguments.max_steps or expert_steps[env]
+            else:
+                length, extra = arguments.max_steps or IMITATE_STEPS, {"max_seconds": arguments.max_seconds}
+            planned += [
+                {"part": part, "env": env, "peer": peer, "repeat": repeat, "length": length, **extra}
+                for repeat in repeats
+                for peer in PEERS[part]
+            ]
+    return planned
 
 
 def compare(arguments: PeersArguments, command: str) -> list[str]:
-    """Make the measurements that are missing; returns what went wrong with some, a message each.
+    """Make the measurements that are missing, then the page; returns what went wrong with some, a message each.
 
     Raises:
-        ArgumentError: a value that its key cannot have.
-        PeerError: a peer that can't be installed.
+        MeasurementError: a peer that can't be installed.
     """
-    plan(arguments, max_steps=lambda env: 1)  # a mistake is told before anything is loaded
-    envs = arguments.env.split(",")
-    configs = {env: our_config(env) for env in envs}
-    planned = plan(arguments, max_steps=lambda env: int(configs[env]["expert"]["total_steps"]))
-    out, cache = Path(arguments.out), Path(arguments.cache).resolve()
-    rows, here = out / "peers.jsonl", origin()
-    done = measured(read_rows(rows), here)
-    missing = [measurement for measurement in planned if measurement not in done]
-    print(f"{len(planned) - len(missing)} of {len(planned)} measurements are there", flush=True)
-
-    out.mkdir(parents=True, exist_ok=True)
-    (cache / "logs").mkdir(parents=True, exist_ok=True)
-    pythons = {"gailfe": Path(sys.executable)}
-    pythons |= {peer: make_venv(peer, cache) for peer in sorted({m.peer for m in missing} - {"gailfe"})}
-    demonstrations = {
-        env: export_demonstrations(env, cache) for env in {m.env for m in missing if m.part == "gail"}
-    }
-    failures = []
-    for number, measurement in enumerate(missing, start=1):
-        settings = settings_of(measurement, configs[measurement.env], cache)
-        settings["max_seconds"] = arguments.max_seconds
-        settings["demonstrations"] = str(demonstrations.get(measurement.env))
-        log = cache / "logs" / f"{'-'.join(map(str, asdict(measurement).values()))}.log"
-        print(f"{number} of {len(missing)}: {measurement}, log in {log}", flush=True)
-        load = os.getloadavg()[0]  # before; more than a little says that the machine had other work
-        try:
-            result = run_peer(pythons[measurement.peer], measurement.peer, settings, log)
-        except PeerError as error:
-            failures.append(f"{measurement}: {error}")
-            print(f"  failed: {error}", flush=True)
-            continue
-        append_row(rows, {**asdict(measurement), **result, **here, "load_before": load, "command": command})
-        write_table(out / "peers.md", read_rows(rows))
-    if read_rows(rows):
-        write_table(out / "peers.md", read_rows(rows))
-        print((out / "peers.md").read_text())
+    out = Path(arguments.out)
+    failures = measure(arguments, command, out / "peers.jsonl") if arguments.measure else []
+    rows = read_rows(out / "peers.jsonl")
+    if rows:
+        write_text(out / "peers.md", page(rows))
+        print(page(rows))
+    print(json.dumps(records(rows)))
     return failures
 
 
-def settings_of(measurement: Measurement, config: dict[str, Any], cache: Path) -> dict[str, Any]:
+def measure(arguments: PeersArguments, command: str, path: Path) -> list[str]:
+    configs = {env: our_config(env) for env in arguments.env}
+    planned = plan(arguments, {env: int(config["expert"]["total_steps"]) for env, config in configs.items()})
+    cache, here = Path(arguments.cache).resolve(), origin("benchmarks/peer*", "benchmarks/requirements")
+    (cache / "logs").mkdir(parents=True, exist_ok=True)
+    to_do = missing(read_rows(path), planned, here)
+    pythons = {"gailfe": Path(sys.executable)}
+    pythons |= {peer: make_venv(peer, cache) for peer in sorted({p["peer"] for p in to_do} - {"gailfe"})}
+    imitated = {p["env"] for p in to_do if p["part"] != "ppo"}
+    demonstrations = {env: export_demonstrations(env, cache) for env in sorted(imitated)}
+
+    def run(point: Point) -> dict[str, Any]:
+        settings = settings_of(point, configs[point["env"]], cache)
+        settings["max_seconds"] = arguments.max_seconds
+        settings["demonstrations"] = str(demonstrations.get(point["env"]))
+        log = cache / "logs" / f"{'-'.join(map(str, point.values()))}.log"
+        return run_peer(pythons[point["peer"]], point["peer"], settings, log)
+
+    return make_missing(path, planned, here, command, run)
+
+
+def settings_of(point: Point, config: dict[str, Any], cache: Path) -> dict[str, Any]:
     """What the peer's process gets on its command line, from our own configuration."""
-    common = {
-        "part": measurement.part,
-        "env": measurement.env,
+    part, env = point["part"], point["env"]
+    settings = {
+        "part": part,
+        "env": env,
         "env_id": config["env"]["id"],
-        "seed": measurement.repeat,
-        "folder": str(cache / "runs" / measurement.part),
+        "seed": point["repeat"],
+        "folder": str(cache / "runs" / part),
         "artifacts": str(cache / "artifacts"),
+        "algo": config["algo"],
     }
-    if measurement.part == "gail":
-        warmup = max(1, measurement.length // 5)
-        return {**common, "algo": config["algo"], "warmup": warmup, "iterations": measurement.length}
+    if part == "gail":
+        return settings | {"warmup": max(1, point["length"] // 5), "iterations": point["length"]}
+    settings["max_steps"] = point["length"]
+    if part == "imitate":
+        target = SHARE * expert_return(env)
+        return settings | {"target": target, "interval": IMITATE_INTERVAL, "episodes": IMITATE_EPISODES}
     expert = config["expert"]
-    return {
-        **common,
-        "target": TARGETS[measurement.env],
-        "max_steps": measurement.length,
-        "interval": expert["eval_every"] * expert["steps_per_iteration"],  # environment steps between evaluations
-        "episodes": expert["eval_episodes"],
-    }
+    interval = expert["eval_every"] * expert["steps_per_iteration"]  # environment steps between evaluations
+    return settings | {"target": TARGETS[env], "interval": interval, "episodes": expert["eval_episodes"]}
 
 
-def main(arguments: list[str]) -> int:
-    """The command; returns its exit status: 0, 1 if a measurement failed, 2 for a wrong argument."""
-    if {"-h", "--help"} & set(arguments):
-        print(help_text(SUMMARY, PeersArguments, EXAMPLES))
-        return 0
-    try:
-        failures = compare(
-            parse_arguments(PeersArguments, arguments),
-            shlex.join(["python", "-m", "benchmarks.peers", *arguments]),
-        )
-    except ArgumentError as error:
-        print(f"error: {error}", file=sys.stderr)
-        return 2
-    except PeerError as error:
-        print(f"error: {error}", file=sys.stderr)
-        return 1
-    for failure in failures:
-        print(f"failed: {failure}", file=sys.stderr)
-    return 1 if failures else 0
+def main(arguments: Sequence[str]) -> int:
+    """The command; returns its exit status."""
+    return run("benchmarks.peers", PeersArguments, SUMMARY, EXAMPLES, compare, arguments)
 
 
 if __name__ == "__main__":

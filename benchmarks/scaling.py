@@ -8,20 +8,15 @@ of scaling.jsonl as soon as it is made; the same command goes on there.
 
 from __future__ import annotations
 
-import os
-import shlex
 import sys
-from contextlib import ExitStack
-from dataclasses import asdict, dataclass, field, fields
+from collections.abc import Sequence
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
-from benchmarks.peer_inputs import origin
-from benchmarks.peer_table import append_row, read_rows
-from gailfe.config.arguments import ArgumentError, help_text, parse_arguments
+from benchmarks.command import FOLDER, FROM_ONE, POSITIVE, YES_OR_NO, argument, each_of, run
+from benchmarks.measurements import Point, Row, make_missing, origin, read_rows, versions
 
 ENVS = ("hopper", "halfcheetah", "walker2d", "ant")  # those with a pretrained expert
-WIDE = 400  # units a layer, for which more threads may have something to do
 SWEEP_JOBS = 4
 
 SUMMARY = """\
@@ -39,7 +34,7 @@ measured again. Leave the machine alone meanwhile."""
 EXAMPLES = """\
 Examples:
   python -m benchmarks.scaling
-  python -m benchmarks.scaling part=[jobs,sweep] rounds=5
+  python -m benchmarks.scaling part=jobs,sweep rounds=5
   python -m benchmarks.scaling rounds=1 seconds=0.1 sweep_iterations=2 out=artifacts/trial   # does it run?"""
 
 
@@ -69,186 +64,71 @@ ONE_ENV = ("sweep", "buffer", "batch")  # where the task makes no difference wor
 
 @dataclass
 class ScalingArguments:
-    part: list[str] = field(
-        default_factory=lambda: list(PARTS),
-        metadata={"help": "what to measure", "valid": f"a list of {', '.join(PARTS)}", "choices": PARTS},
+    part: list[str] = argument(list(PARTS), "what to measure", each_of(*PARTS))
+    env: list[str] = argument(
+        ["hopper", "halfcheetah"], f"tasks; {', '.join(ONE_ENV)} are measured on the first one", each_of(*ENVS)
     )
-    env: list[str] = field(
-        default_factory=lambda: ["hopper", "halfcheetah"],
-        metadata={
-            "help": f"tasks; {', '.join(ONE_ENV)} are measured on the first one",
-            "valid": f"a list of {', '.join(ENVS)}",
-            "choices": ENVS,
-        },
+    rounds: int = argument(3, "how often each is measured", FROM_ONE)
+    seconds: float = argument(1.0, "of training, a measurement; a fifth as long before it", POSITIVE)
+    sweep_iterations: int = argument(50, "of each of the sweep's four runs", FROM_ONE)
+    measure: bool = argument(
+        True,
+        "false: only draw figure and page again, from the measurements that are there",
+        YES_OR_NO,
     )
-    rounds: int = field(
-        default=3, metadata={"help": "how often each is measured", "valid": "a whole number from 1"}
-    )
-    seconds: float = field(
-        default=1.0,
-        metadata={"help": "of training, a measurement; a fifth as long before it", "valid": "greater than 0"},
-    )
-    sweep_iterations: int = field(
-        default=50, metadata={"help": "of each of the sweep's four runs", "valid": "a whole number from 1"}
-    )
-    out: str = field(
-        default="results/speed",
-        metadata={"help": "where to write", "valid": "a folder, made where it doesn't exist"},
-    )
-    artifacts: str = field(
-        default="artifacts",
-        metadata={
-            "help": "where demonstrations are, or will be",
-            "valid": "a folder, made where it doesn't exist",
-        },
-    )
+    out: str = argument("results/speed", "where to write", FOLDER)
+    artifacts: str = argument("artifacts", "where demonstrations are, or will be", FOLDER)
 
 
-@dataclass(frozen=True)
-class Measurement:
-    """What is measured once.
-
-    Attributes:
-        value: of what the part varies.
-        repeat: the round, and the seed of every random number.
-        length: seconds of training; iterations of each run, where part is sweep.
-    """
-
-    part: str
-    env: str
-    value: int
-    repeat: int
-    length: float
-
-
-def plan(arguments: ScalingArguments, cores: int) -> list[Measurement]:
+def plan(arguments: ScalingArguments, cores: int) -> list[Point]:
     """All measurements, in order.
 
-    Raises:
-        ArgumentError: a value that its key cannot have.
+    Returns:
+        part, env; value: of what the part varies; repeat: the round, and the seed of every random number;
+        length: seconds of training, or iterations of each run, where part is sweep.
     """
-    for key in ("rounds", "seconds", "sweep_iterations"):
-        value = getattr(arguments, key)
-        if value <= 0:
-            valid = ScalingArguments.__dataclass_fields__[key].metadata["valid"]
-            raise ArgumentError(f"{key}={value}: valid is {valid}")
-    planned = [
-        Measurement(part, env, value, repeat, length_of(part, arguments))
+    return [
+        {
+            "part": part,
+            "env": env,
+            "value": value,
+            "repeat": repeat,
+            "length": float(arguments.sweep_iterations) if part == "sweep" else arguments.seconds,
+        }
         for part in arguments.part
         for env in (arguments.env[:1] if part in ONE_ENV else arguments.env)
         for repeat in range(arguments.rounds)
         for value in values(cores)[part]
     ]
-    return list(dict.fromkeys(planned))
 
 
-def length_of(part: str, arguments: ScalingArguments) -> float:
-    return float(arguments.sweep_iterations) if part == "sweep" else arguments.seconds
-
-
-def widths(width: int) -> list[str]:
-    """Overrides that make policy, value function and discriminator so wide."""
-    return [f"algo.{network}.hidden_sizes=[{width},{width}]" for network in ("policy", "value", "discriminator")]
-
-
-class Bench:
-    """Makes measurements; holds the processes that some of them need. A context manager."""
-
-    def __init__(self, artifacts: Path) -> None:
-        self.artifacts = artifacts
-        self._workers: tuple[str, Any] | None = None
-        self._stack = ExitStack()
-
-    def measure(self, m: Measurement) -> dict[str, Any]:
-        """Raises MeasurementError if a process ends before it has measured anything."""
-        from benchmarks import scaling_measure as how  # now: --help and mistakes don't wait for torch
-
-        if m.part == "sweep":
-            return how.time_sweep(m.env, self.artifacts, m.value, int(m.length), m.repeat)
-        if m.part == "jobs":
-            return self._side_by_side(m.env).train(m.value, m.repeat, m.length)
-        overrides = {
-            "num_envs": [f"algo.num_envs={m.value}"],
-            "wide_threads": widths(WIDE),
-            "batch": [f"algo.discriminator.batch_size={m.value}"],
-            "width": widths(m.value),
-        }
-        pairs = m.value if m.part == "buffer" else None
-        imitator = how.make_imitator(m.env, self.artifacts, m.repeat, overrides.get(m.part, []), pairs)
-        return how.train_alone(imitator, m.length, m.value if m.part in ("threads", "wide_threads") else 1)
-
-    def _side_by_side(self, env: str) -> Any:
-        """The workers of `env`; those of another one end."""
-        from benchmarks.scaling_measure import Workers
-
-        if self._workers is None or self._workers[0] != env:
-            self._stack.close()
-            self._workers = (env, self._stack.enter_context(Workers(env, self.artifacts)))
-        return self._workers[1]
-
-    def __enter__(self) -> Bench:
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        self._stack.close()
-
-
-def here(cores: int) -> dict[str, Any]:
+def here(cores: int) -> Row:
     """Where a measurement comes from; what was measured elsewhere does not count."""
-    return {**origin("benchmarks/scaling_measure.py"), "cores": cores}
+    measuring = [f"benchmarks/{name}.py" for name in ("scaling_measure", "trainer", "parts", "processes")]
+    return {**origin(*measuring), "versions": versions(), "cores": cores}
 
 
-def measurement_of(row: dict[str, Any]) -> Measurement:
-    return Measurement(**{f.name: row[f.name] for f in fields(Measurement)})
-
-
-def scale(arguments: ScalingArguments, command: str, cores: int) -> None:
-    """Make the measurements that are missing, then tables and figure of all that were made here."""
-    planned, place = plan(arguments, cores), here(cores)
-    out = Path(arguments.out)
-    path = out / "scaling.jsonl"
-    out.mkdir(parents=True, exist_ok=True)
-
-    def current() -> list[dict[str, Any]]:
-        rows = [row for row in read_rows(path) if place.items() <= row.items()]
-        return [row for row in rows if row["length"] == length_of(row["part"], arguments)]
-
-    done = {measurement_of(row) for row in current()}
-    missing = [m for m in planned if m not in done]
-    print(f"{len(planned) - len(missing)} of {len(planned)} measurements are there", flush=True)
-    with Bench(Path(arguments.artifacts).resolve()) as bench:
-        for number, m in enumerate(missing, start=1):
-            load = os.getloadavg()[0]
-            result = bench.measure(m)
-            append_row(path, {**asdict(m), **result, **place, "load_before": load, "command": command})
-            print(f"{number} of {len(missing)}: {m.part}={m.value} {m.env}, round {m.repeat + 1}", flush=True)
+def scale(arguments: ScalingArguments, command: str) -> list[str]:
+    """Make the measurements that are missing, then tables and figure; returns what went wrong with some."""
+    from joblib import cpu_count  # type: ignore[import-untyped]  # now: --help waits for neither it nor torch
 
     from benchmarks.scaling_report import write_report
 
-    print(write_report(out, current()))
+    path, failures = Path(arguments.out, "scaling.jsonl"), []
+    if arguments.measure:
+        from benchmarks.scaling_measure import measure
+
+        artifacts, cores = Path(arguments.artifacts).resolve(), cpu_count()
+        failures = make_missing(
+            path, plan(arguments, cores), here(cores), command, lambda point: measure(point, artifacts)
+        )
+    print(write_report(path.parent, read_rows(path)))
+    return failures
 
 
-def main(arguments: list[str]) -> int:
-    """The command; returns its exit status: 0, 1 if a measurement failed, 2 for a wrong argument."""
-    if {"-h", "--help"} & set(arguments):
-        print(help_text(SUMMARY, ScalingArguments, EXAMPLES))
-        return 0
-    try:
-        chosen = parse_arguments(ScalingArguments, arguments)
-        plan(chosen, cores=1)  # a mistake is told before anything is loaded
-    except ArgumentError as error:
-        print(f"error: {error}", file=sys.stderr)
-        return 2
-    from joblib import cpu_count  # type: ignore[import-untyped]
-
-    from benchmarks.scaling_measure import MeasurementError
-
-    try:
-        scale(chosen, shlex.join(["python", "-m", "benchmarks.scaling", *arguments]), cpu_count())
-    except MeasurementError as error:
-        print(f"error: {error}", file=sys.stderr)
-        return 1
-    return 0
+def main(arguments: Sequence[str]) -> int:
+    """The command; returns its exit status."""
+    return run("benchmarks.scaling", ScalingArguments, SUMMARY, EXAMPLES, scale, arguments)
 
 
 if __name__ == "__main__":

@@ -2,28 +2,29 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from statistics import median
 
-from analysis.curves import write_atomically
 from analysis.panels import save_figure
-from benchmarks.machine import machine, table
-from benchmarks.peer_table import spread
-from benchmarks.scaling_figure import draw
-from benchmarks.scaling_points import TITLES, Row, envs, gain, medians, points, rate, side_by_side
+from benchmarks.measurements import Row, as_the_last, machine, spread, table
+from benchmarks.scaling_figure import TITLES, collecting, draw, envs, points, rate
+from gailfe.storage.files import write_text
 
 LARGE = 64  # cores of the machine that is asked about
 
 
-def write_report(out: Path, rows: list[Row]) -> str:
-    """Write scaling.md and scaling.png; returns the former."""
-    page = report(rows)
-    write_atomically(out / "scaling.md", lambda path: path.write_text(page))
-    save_figure(draw(rows), out, "scaling", ["png"])
+def write_report(out: Path, rows: Sequence[Row]) -> str:
+    """Write scaling.md and scaling.png of what was measured where the last of `rows` was; returns the former."""
+    here = as_the_last(rows, "commit", "processor", "cores", "versions")
+    current = [row for part in TITLES for row in as_the_last([r for r in here if r["part"] == part], "length")]
+    page = report(current)
+    write_text(out / "scaling.md", page)
+    save_figure(draw(current), out, "scaling", ["png"])
     return page
 
 
-def report(rows: list[Row]) -> str:
+def report(rows: Sequence[Row]) -> str:
     """The Markdown page."""
     if not rows:
         return "# How it scales\n\nNothing has been measured yet.\n"
@@ -33,7 +34,7 @@ def report(rows: list[Row]) -> str:
     rounds = max(row["repeat"] for row in rows) + 1
     sections = [
         "# How it scales",
-        f"{', '.join(commands)}\n\n{machine(cores, rows[-1]['commit'])}; load before a measurement "
+        f"{', '.join(commands)}\n\n{machine(rows[-1], cores)}; load before a measurement "
         f"{spread(loads, '.1f')}. Median (smallest–largest) of {rounds} interleaved rounds of "
         f"{', '.join(f'{length:g}' for length in lengths) or 0} s of training, GAILFE's defaults, the first "
         "iterations of a run, without evaluation, checkpoints and tracking. environment: physics and Gymnasium; "
@@ -50,69 +51,86 @@ def report(rows: list[Row]) -> str:
     return "\n\n".join(sections) + "\n"
 
 
-def iterations_table(rows: list[Row], part: str) -> str:
-    head = [part, "task", "steps/s", "environment [ms]", "acting [ms]", "learning [ms]", "if learning were free"]
+def iterations_table(rows: Sequence[Row], part: str) -> str:
+    columns: list[tuple[str, Callable[[Row], float], str]] = [
+        ("steps/s", rate, ",.0f"),
+        ("environment [ms]", lambda row: row["environment_ms"], ",.1f"),
+        ("acting [ms]", lambda row: row["acting_ms"], ",.1f"),
+        ("learning [ms]", lambda row: row["learning_ms"], ",.1f"),
+        ("if learning were free", gain, ".2f"),
+    ]
     lines = []
     for env in envs(rows, part):
-        rates, gains = points(rows, part, env, rate), points(rows, part, env, gain)
-        parts = [
-            points(rows, part, env, lambda row, name=name: row[f"{name}_ms"])  # type: ignore[misc]
-            for name in ("environment", "acting", "learning")
-        ]
-        for value in rates:
-            spent = [spread(p[value], ",.1f") for p in parts]
-            times = f"{spread(gains[value], '.2f')} × as fast"
-            lines.append([f"{value:,}", env, spread(rates[value], ",.0f"), *spent, times])
-    return table(head, lines)
+        measured = [(points(rows, part, env, value), style) for _, value, style in columns]
+        for x in measured[0][0]:
+            shown = [spread(numbers[x], style) for numbers, style in measured]
+            lines.append([f"{x:,}", env, *shown[:-1], f"{shown[-1]} × as fast"])
+    return table([part, "task", *(title for title, _, _ in columns)], lines)
 
 
-def jobs_table(rows: list[Row], part: str) -> str:
+def jobs_table(rows: Sequence[Row], part: str) -> str:
     lines = []
     for env in envs(rows, part):
-        rates, ratios = points(rows, part, env, rate), side_by_side(rows, env)
-        for value in rates:
-            row = [value, env, spread(rates[value], ",.0f"), spread(ratios.get(value, []), ".2f")]
-            lines.append([*row, spread((100 * ratio / value for ratio in ratios.get(value, [])), ".0f")])
+        ratios = side_by_side(rows, env)
+        for jobs, rates in points(rows, part, env, rate).items():
+            shares = [100 * ratio / jobs for ratio in ratios.get(jobs, [])]
+            shown = [spread(rates, ",.0f"), spread(ratios.get(jobs, []), ".2f"), spread(shares, ".0f")]
+            lines.append([jobs, env, *shown])
     return table(["jobs", "task", "steps/s, all together", "of one alone", "% of that many alone"], lines)
 
 
-def sweep_table(rows: list[Row], part: str) -> str:
-    (env,) = envs(rows, part)[-1:]
+def sweep_table(rows: Sequence[Row], part: str) -> str:
+    env = envs(rows, part)[-1]
     seconds = points(rows, part, env, lambda row: row["elapsed"])
+    one = median(seconds[1]) if 1 in seconds else None
+    lines = [[n, env, spread(s, ".1f"), f"{one / median(s):.2f}" if one else ""] for n, s in seconds.items()]
     length = next(row["length"] for row in rows if row["part"] == part)
-    one = medians(seconds).get(1)
-    lines = [
-        [value, env, spread(s, ".1f"), f"{one / median(s):.2f}" if one else ""] for value, s in seconds.items()
-    ]
     note = f"Four runs of {length:.0f} iterations with evaluation, checkpoints, W&B (offline) and all start-up."
     return table(["n_jobs", "task", "wall time [s]", "× as fast as one at a time"], lines) + "\n" + note
 
 
-def what_follows(rows: list[Row], cores: int) -> list[str]:
+def gain(row: Row) -> float:
+    """How many times as fast an iteration would be if learning took no time."""
+    return float(1 + row["learning_ms"] / collecting(row))
+
+
+def side_by_side(rows: Sequence[Row], env: str) -> dict[int, list[float]]:
+    """By number of jobs: their steps/s in units of one alone, within a round."""
+    alone = {r["repeat"]: rate(r) for r in rows if (r["part"], r["env"], r["value"]) == ("jobs", env, 1)}
+    chosen = [row for row in rows if row["repeat"] in alone]
+    return points(chosen, "jobs", env, lambda row: rate(row) / alone[row["repeat"]])
+
+
+def what_follows(rows: Sequence[Row], cores: int) -> list[str]:
     """Sentences that are arithmetic on the medians; what is extrapolated says so."""
+
+    def medians(part: str, env: str, value: Callable[[Row], float]) -> dict[int, float]:
+        return {x: median(numbers) for x, numbers in points(rows, part, env, value).items()}
+
     facts = []
     for env in envs(rows, "jobs"):
-        ratios, rates = medians(side_by_side(rows, env)), medians(points(rows, "jobs", env, rate))
-        if cores in ratios and 1 in rates:
-            fact = f"{env}: {cores} trainings at once do {ratios[cores]:.2f} times the steps of one"
-            if 2 * cores in ratios:
-                fact += f"; {2 * cores}, two a core, {ratios[2 * cores]:.2f} times"
-            if cores < LARGE:
-                share = ratios[cores] / cores
-                fact += (
-                    f". Extrapolated, not measured: at the same {100 * share:.0f}% of a core's own rate, {LARGE} "
-                    f"cores do {LARGE * share * rates[1]:,.0f} steps/s with {LARGE} trainings. Caches, memory "
-                    f"bandwidth and clock that {LARGE} cores share were not put to that test"
-                )
-            facts.append(fact + ".")
+        ratios = {jobs: median(numbers) for jobs, numbers in side_by_side(rows, env).items()}
+        if cores not in ratios:
+            continue
+        fact = f"{env}: {cores} trainings at once do {ratios[cores]:.2f} times the steps of one"
+        if 2 * cores in ratios:
+            fact += f"; {2 * cores}, two a core, {ratios[2 * cores]:.2f} times"
+        if cores < LARGE:
+            share = ratios[cores] / cores
+            fact += (
+                f". Extrapolated, not measured: at the same {100 * share:.0f}% of a core's own rate, {LARGE} "
+                f"cores do {LARGE * share * medians('jobs', env, rate)[1]:,.0f} steps/s with {LARGE} trainings. "
+                f"Caches, memory bandwidth and clock that {LARGE} cores share were not put to that test"
+            )
+        facts.append(fact + ".")
     for part, networks in (("threads", "default networks"), ("wide_threads", "networks 400 units wide")):
         for env in envs(rows, part):
-            rates = medians(points(rows, part, env, rate))
+            rates = medians(part, env, rate)
             times = [f"{r / rates[1]:.2f} times with {n}" for n, r in rates.items() if n > 1 and 1 in rates]
             if times:
                 facts.append(f"{env}, {networks}: the steps/s of one thread become {', '.join(times)} threads.")
     for env in envs(rows, "width"):
-        gains = medians(points(rows, "width", env, gain))
+        gains = medians("width", env, gain)
         more = [width for width, times in gains.items() if times > 2]
         bounds = ", ".join(f"{times:.1f} at {width}" for width, times in gains.items())
         from_on = f"from width {min(more)} on" if more else "at none of these widths"

@@ -12,115 +12,81 @@ from __future__ import annotations
 import json
 import statistics
 import sys
-from dataclasses import asdict, dataclass, field
+from collections.abc import Sequence
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
-import gymnasium.envs.mujoco
-import mujoco
-import wandb
-
-import gailfe.algorithms.imitation
-import gailfe.training
-from benchmarks.machine import machine, table
-from benchmarks.parts import Parts
-from benchmarks.recording import replay
-from benchmarks.trainer import Trainer
-from gailfe.algorithms.failures import FailureBuffer
-from gailfe.algorithms.imitation import Imitator
-from gailfe.config.arguments import ArgumentError, help_text, parse_arguments
-from gailfe.envs.rollout import Collector
-from gailfe.envs.vector import VectorEnv
-from gailfe.nn.value import ValueFunction
-from gailfe.storage.tracking import MetricsFile
+from benchmarks.command import FOLDER, FROM_ONE, argument, each_of, run
+from benchmarks.measurements import Row, machine, origin, table, versions
+from gailfe.storage.files import write_json, write_text
 
 ALGOS = ("gail", "gailfe")
-PARTS: list[tuple[Any, str, str]] = [
-    (mujoco, "mj_step", "physics"),
-    (gymnasium.envs.mujoco.MujocoEnv, "reset", "Gymnasium around it"),
-    (VectorEnv, "step", "Gymnasium around it"),
-    (Collector, "collect", "policy"),
-    (Imitator, "_update_discriminator", "discriminator"),
-    (FailureBuffer, "add", "failure buffer"),
-    (FailureBuffer, "sample", "failure buffer"),
-    (gailfe.algorithms.imitation, "trpo_step", "TRPO"),
-    (ValueFunction, "fit", "value function"),
-    (gailfe.training.Evaluator, "__call__", "evaluation"),  # without its physics
-    (MetricsFile, "log", "tracking"),
-    (wandb.Run, "log", "tracking"),
-    (gailfe.training, "save_checkpoint", "checkpoints"),
-]
+ARTIFACTS = Path("artifacts")
 
 
 @dataclass
 class Arguments:
-    env: list[str] = field(
-        default_factory=lambda: ["hopper", "halfcheetah"],
-        metadata={"help": "tasks, files of conf/env with a pretrained expert", "valid": "a list, [hopper]"},
+    env: list[str] = argument(
+        ["hopper", "halfcheetah"], "tasks", each_of("hopper", "halfcheetah", "walker2d", "ant")
     )
-    rounds: int = field(default=5, metadata={"help": "how often", "valid": "at least 1"})
-    iterations: int = field(
-        default=100,
-        metadata={"help": "of training, a round; 20 make an evaluation, 50 a checkpoint", "valid": "at least 1"},
-    )
-    out: str = field(
-        default="results/speed", metadata={"help": "folder of throughput.json and .md", "valid": "a path"}
-    )
+    rounds: int = argument(5, "how often", FROM_ONE)
+    iterations: int = argument(100, "of training, a round; 20 make an evaluation, 50 a checkpoint", FROM_ONE)
+    out: str = argument("results/speed", "where to write throughput.json and .md", FOLDER)
 
 
-@dataclass
-class Round:
-    """Seconds that the same work took."""
-
-    training: float
-    physics: float
-
-
-def measure(env: str, arguments: Arguments) -> list[dict[str, Any]]:
+def measure(env: str, num_rounds: int, iterations: int) -> list[Row]:
     """One record an algorithm: rates [environment steps / s], their ratio, and the share of every part."""
-    trainers = {algo: Trainer(env, algo, Path("artifacts", "benchmarks", env, algo)) for algo in ALGOS}
-    rounds: dict[str, list[Round]] = {algo: [] for algo in ALGOS}
-    for index in range(arguments.rounds):
+    from benchmarks.parts import Parts  # now: --help and mistakes don't wait for torch
+    from benchmarks.recording import replay
+    from benchmarks.trainer import PARTS_OF_A_RUN, Trainer, configure
+
+    folder = ARTIFACTS / "benchmarks" / env
+    trainers = {algo: Trainer(configure(algo, env, ARTIFACTS), folder / algo) for algo in ALGOS}
+    training: dict[str, list[float]] = {algo: [] for algo in ALGOS}  # seconds, of each round
+    physics: dict[str, list[float]] = {algo: [] for algo in ALGOS}
+    for index in range(num_rounds):
         for algo, trainer in trainers.items():
-            episodes = trainer.rehearse(arguments.iterations)
-            training = trainer.advance(arguments.iterations)
+            episodes = trainer.rehearse(iterations)
+            training[algo].append(trainer.advance(iterations))
             trainer.check()
-            rounds[algo].append(Round(training, replay(episodes)))
-            print(f"{env} {algo} round {index + 1}: {rounds[algo][-1]}", file=sys.stderr)
+            physics[algo].append(replay(episodes))
+            seconds = f"training {training[algo][-1]:.2f} s, its physics alone {physics[algo][-1]:.2f} s"
+            print(f"{env} {algo} round {index + 1}: {seconds}", file=sys.stderr)
     records = []
     for algo, trainer in trainers.items():
         parts = Parts()
-        with parts.measuring(PARTS):
-            total = trainer.advance(arguments.iterations)
-        steps = arguments.iterations * trainer.steps_per_iteration
+        with parts.measuring(PARTS_OF_A_RUN):
+            total = trainer.advance(iterations)
+        steps = iterations * trainer.steps_per_iteration
+        ratios = _ratios(training[algo], physics[algo])
         shares = {part: round(seconds / total, 4) for part, seconds in parts.largest_first()}
         records.append(
             {
                 "env": env,
                 "algo": algo,
-                "train_steps_per_s": round(statistics.median(steps / r.training for r in rounds[algo])),
-                "physics_steps_per_s": round(statistics.median(steps / r.physics for r in rounds[algo])),
-                "ratio": round(statistics.median(r.training / r.physics for r in rounds[algo]), 3),
-                "ratios": [round(r.training / r.physics, 3) for r in rounds[algo]],
+                "train_steps_per_s": round(statistics.median(steps / seconds for seconds in training[algo])),
+                "physics_steps_per_s": round(statistics.median(steps / seconds for seconds in physics[algo])),
+                "ratio": round(statistics.median(ratios), 3),
+                "ratios": [round(ratio, 3) for ratio in ratios],
                 "shares": shares | {"other": round(1 - sum(shares.values()), 4)},
+                "iterations": iterations,
             }
         )
-    gail, gailfe_ = (rounds[algo] for algo in ALGOS)
-    slowdowns = [b.training / a.training for a, b in zip(gail, gailfe_, strict=True)]
-    records[1]["time_of_gail"] = round(statistics.median(slowdowns), 3)
+    records[1]["time_of_gail"] = round(statistics.median(_ratios(training["gailfe"], training["gail"])), 3)
     return records
 
 
-def report(records: list[dict[str, Any]], arguments: Arguments) -> str:
+def _ratios(seconds: Sequence[float], others: Sequence[float]) -> list[float]:
+    return [a / b for a, b in zip(seconds, others, strict=True)]
+
+
+def report(records: Sequence[Row]) -> str:
     """The Markdown page of the records."""
     rates = table(
         ["env", "algo", "training [steps/s]", "its physics alone [steps/s]", "training / physics, time (rounds)"],
         [
             [
-                r["env"],
-                r["algo"],
-                r["train_steps_per_s"],
-                r["physics_steps_per_s"],
+                *(r[key] for key in ("env", "algo", "train_steps_per_s", "physics_steps_per_s")),
                 f"{r['ratio']} ({min(r['ratios'])}–{max(r['ratios'])})",
             ]
             for r in records
@@ -132,14 +98,15 @@ def report(records: list[dict[str, Any]], arguments: Arguments) -> str:
         [[part, *(f"{100 * r['shares'].get(part, 0):.1f}" for r in records)] for part in parts],
     )
     slower = ", ".join(f"{r['env']} {r['time_of_gail']}" for r in records if "time_of_gail" in r)
-    overrides = " ".join(f"{key}={value}" for key, value in asdict(arguments).items() if key != "out")
+    first = records[0]
+    rounds = f"Medians of {len(first['ratios'])} rounds of {first['iterations']} iterations, one thread."
     return "\n".join(
         [
             "# How fast training is, and what it is made of",
             "",
-            f"    python -m benchmarks.throughput {overrides}",
+            f"    {first['command']}",
             "",
-            f"{machine()}. Medians of {arguments.rounds} rounds of {arguments.iterations} iterations, one thread.",
+            f"{machine(first)}. {rounds}",
             "",
             rates,
             f"GAILFE's time, in units of GAIL's: {slower}.",
@@ -149,25 +116,24 @@ def report(records: list[dict[str, Any]], arguments: Arguments) -> str:
     )
 
 
-def main() -> None:
-    if {"-h", "--help"} & set(sys.argv[1:]):
-        print(
-            help_text(__doc__ or "", Arguments, "Example: python -m benchmarks.throughput env=[hopper] rounds=3")
-        )
-        return
-    try:
-        arguments = parse_arguments(Arguments, sys.argv[1:])
-    except ArgumentError as error:
-        raise SystemExit(f"error: {error}") from error
-    records = [record for env in arguments.env for record in measure(env, arguments)]
+def work(arguments: Arguments, command: str) -> list[str]:
+    place = {"command": command, **origin("benchmarks"), "versions": versions()}
+    records = [
+        record | place for env in arguments.env for record in measure(env, arguments.rounds, arguments.iterations)
+    ]
     out = Path(arguments.out)
-    out.mkdir(parents=True, exist_ok=True)
-    (out / "throughput.json").write_text(json.dumps(records, indent=2) + "\n")
-    (out / "throughput.md").write_text(report(records, arguments))
-    print(report(records, arguments))
+    write_json(out / "throughput.json", records)
+    write_text(out / "throughput.md", report(records))
+    print(report(records))
     for record in records:
         print(json.dumps(record))
+    return []
+
+
+def main(arguments: Sequence[str]) -> int:
+    examples = "Example: python -m benchmarks.throughput env=hopper rounds=3"
+    return run("benchmarks.throughput", Arguments, __doc__ or "", examples, work, arguments)
 
 
 if __name__ == "__main__":
-    main()
+    sys.exit(main(sys.argv[1:]))

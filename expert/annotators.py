@@ -77,7 +77,7 @@ def upside_down(
         trajectory: of any length.
         torso_angle: index of the torso's pitch [rad] in the observation.
         max_angle: tilt beyond which it lies on its back [rad]; full turns count as upright.
-        max_steps: so many steps in a row are forgiven.
+        max_steps: longest time on its back that is no failure yet [steps in a row].
     """
     pitch = trajectory.observations[:, torso_angle]
     tilted = np.abs((pitch + np.pi) % (2 * np.pi) - np.pi) > max_angle

@@ -18,6 +18,7 @@ from pathlib import Path
 import h5py
 import numpy as np
 
+from gailfe.config.arguments import CommandError
 from gailfe.envs.trajectory import Trajectory
 
 log = logging.getLogger(__name__)
@@ -27,7 +28,7 @@ ENDS = ("terminated", "truncated")
 KEYS = (*REQUIRED, *ENDS, "rewards", "next_observations")
 
 
-class LayoutError(ValueError):
+class LayoutError(CommandError):
     """Arrays that are not in the layout; the message names the key, what it holds and what is valid."""
 
 

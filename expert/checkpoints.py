@@ -1,4 +1,4 @@
-"""The policies that an expert's training passed through: which is the expert, and who it was before."""
+"""The checkpoints of an expert's training: the choice of the best one, and earlier ones for failures."""
 
 from __future__ import annotations
 
@@ -57,7 +57,7 @@ def _reliable_return(metrics: dict[str, float]) -> float:
 
 
 def earlier_checkpoints(folder: Path, count: int) -> list[Path]:
-    """So many of an expert's earlier selves, evenly spaced along its training, the youngest first."""
+    """The folders of `count` checkpoints of an expert's training, evenly spaced along it, the earliest first."""
     paths = sorted((folder / CHECKPOINTS).glob("*"))
     count = min(count, len(paths))
     return [paths[int((i + 0.5) * len(paths) / count)] for i in range(count)]

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import itertools
-import json
 import logging
 import shutil
 from collections.abc import Iterator, Sequence
@@ -16,6 +15,7 @@ import torch
 
 from expert.annotators import Reference, make_annotator
 from expert.checkpoints import earlier_checkpoints
+from expert.contamination import Source, contaminate, contamination_recipe, log_records, weaker_policies
 from expert.demonstrations import EXPERT, FAILED, save_demonstrations
 from expert.experts import env_recipe, expert_of, make_expert
 from gailfe.commands import command
@@ -27,12 +27,15 @@ from gailfe.envs.trajectory import Demonstrations, Trajectory
 from gailfe.envs.vector import VectorEnv
 from gailfe.nn.acting import Act
 from gailfe.nn.policy_file import load_policy
+from gailfe.storage.files import write_json
 from gailfe.storage.progress import Progress
 from gailfe.storage.store import Store, artifact_key
 
 log = logging.getLogger(__name__)
 
-SUMMARY = "summary.json"
+SUMMARY = "summary.json"  # how many episodes were tried, kept and split off, and their mean returns
+CONTAMINATION = ("contamination", "weaker_policies", "weaker_returns")
+CLEAN = [f.name for f in fields(CollectConfig) if f.name not in CONTAMINATION]  # keys of the expert's own episodes
 
 
 class NotEnoughDemonstrations(RuntimeError):
@@ -52,18 +55,22 @@ def make_demonstrations(config: Config, store: Store, expert_folder: Path) -> Pa
 def demonstrations_recipe(config: Config) -> dict[str, Any]:
     """Everything that decides what the demonstrations are."""
     return {
-        "version": 1,
+        # Before version 2, all earlier checkpoints started from the initial states of the expert's episodes.
+        "version": 2 if config.demonstrations.earlier_checkpoints else 1,
         "env": env_recipe(config.env),
         "expert": artifact_key(expert_of(config).recipe()),
         "annotator": asdict(config.annotator),
-        "demonstrations": {f.name: getattr(config.demonstrations, f.name) for f in fields(CollectConfig)},
+        "demonstrations": {name: getattr(config.demonstrations, name) for name in CLEAN},
+        **contamination_recipe(config),
     }
 
 
 def collect(config: Config, expert_folder: Path) -> tuple[Demonstrations, dict[str, Any]]:
-    """Roll out until `num_trajectories` episodes are no failure; what failed on the way is kept apart.
+    """Roll the expert out until `num_trajectories` episodes succeed; the failed ones are returned apart.
 
     One environment, episode after episode: from a vector of them the short episodes would come first.
+
+    With contamination, episodes of weaker policies follow (see contamination.py).
 
     Returns:
         The demonstrations, and how many episodes were tried, kept and split off, and their mean returns.
@@ -87,21 +94,37 @@ def collect(config: Config, expert_folder: Path) -> tuple[Demonstrations, dict[s
             break
         if len(expert) + len(failed) == settings.max_attempts:
             raise NotEnoughDemonstrations(
-                f"demonstrations.max_attempts={settings.max_attempts}: of so many episodes only {len(expert)} "
-                f"were no failure by annotator={config.annotator.name}, and demonstrations.num_trajectories="
-                f"{settings.num_trajectories} are wanted; train a better expert, allow more attempts, or take "
+                f"demonstrations.max_attempts={settings.max_attempts} episodes were tried, and only {len(expert)} "
+                f"succeeded by annotator={config.annotator.name}; demonstrations.num_trajectories="
+                f"{settings.num_trajectories} must succeed: train a better expert, allow more attempts, or take "
                 "its mean action (demonstrations.deterministic=true)"
             )
     summary: dict[str, Any] = {"tried": len(expert) + len(failed), "kept": len(expert), "failed": len(failed)}
-    for path in earlier_checkpoints(expert_folder, settings.earlier_checkpoints):
-        younger = load_policy(path, env.observation_dim, env.action_space)
-        episodes = itertools.islice(_episodes(env, younger.acting(generator)), settings.earlier_episodes)
+    seeds = initial_state_seeds(settings)[1:]
+    for path, seed in zip(earlier_checkpoints(expert_folder, settings.earlier_checkpoints), seeds, strict=False):
+        earlier = load_policy(path, env.observation_dim, env.action_space)
+        env = VectorEnv(config.env, 1, seed)
+        episodes = itertools.islice(_episodes(env, earlier.acting(generator)), settings.earlier_episodes)
         failed += [trajectory for trajectory in episodes if annotator(trajectory)]
         summary["earlier_tried"] = summary.get("earlier_tried", 0) + settings.earlier_episodes
         summary["earlier_failed"] = len(failed) - summary["failed"]
     summary["expert_return_mean"] = _mean_return(expert)
-    summary["failed_return_mean"] = _mean_return(failed)
-    return Demonstrations(expert, failed), summary
+    demonstrations = Demonstrations(expert, failed)
+    if settings.contamination > 0:
+        sources = []
+        for i, (name, weaker) in enumerate(weaker_policies(config, expert_folder).items()):
+            seed = np.random.SeedSequence([settings.seed, i]).generate_state(1)[0]
+            its_env = VectorEnv(config.env, 1, int(seed))  # so that no episode starts as one of the expert's does
+            sources.append(Source(name, _episodes(its_env, weaker.acting(generator))))
+        demonstrations, summary["contamination"] = contaminate(demonstrations, sources, settings.contamination)
+    summary["failed_return_mean"] = _mean_return(demonstrations.failed)
+    return demonstrations, summary
+
+
+def initial_state_seeds(settings: CollectConfig) -> list[int]:
+    """The seed of the expert's initial states, then a seed for each earlier checkpoint's, all different."""
+    earlier = np.random.SeedSequence(settings.seed).generate_state(settings.earlier_checkpoints)
+    return [settings.seed, *earlier.tolist()]
 
 
 def _episodes(env: VectorEnv, act: Act) -> Iterator[Trajectory]:
@@ -130,7 +153,8 @@ def _collect_into(config: Config, expert_folder: Path, folder: Path) -> None:
         shutil.rmtree(folder / name, ignore_errors=True)  # what an interrupted attempt left
     metadata = {"seed": config.demonstrations.seed, "annotator": config.annotator.name, **summary}
     save_demonstrations(folder, demonstrations, config.env, config.expert.name, metadata)
-    (folder / SUMMARY).write_text(json.dumps(summary, indent=2) + "\n")
+    log_records(summary.get("contamination", []))
+    write_json(folder / SUMMARY, summary)
     if "earlier_tried" in summary:
         log.info(
             "demonstrations: %(earlier_failed)d of %(earlier_tried)d episodes of earlier checkpoints failed",

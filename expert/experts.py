@@ -6,7 +6,6 @@ Stable-Baselines3 (sb3.py). One of your own derives from `Expert`, and a file li
 
 from __future__ import annotations
 
-import json
 import logging
 from abc import ABC, abstractmethod
 from dataclasses import dataclass
@@ -14,16 +13,16 @@ from pathlib import Path
 from typing import Any, ClassVar
 
 from gailfe.config import schema
-from gailfe.config.keys import AT_LEAST_ONE, key
+from gailfe.config.keys import AT_LEAST_ONE, ConfigError, key
 from gailfe.config.targets import Target, target_class
 from gailfe.envs.making import spaces_of
 from gailfe.nn.acting import CanAct
 from gailfe.nn.policy_file import load_policy
+from gailfe.storage.files import write_json
+from gailfe.storage.names import EVALUATION
 from gailfe.storage.store import Store
 
 log = logging.getLogger(__name__)
-
-EVALUATION = "evaluation.json"  # in an expert's folder: what its mean action achieves
 
 
 @dataclass
@@ -53,6 +52,10 @@ class Expert(ABC):
             ConfigError: if it is not there or doesn't fit.
         """
 
+    def folder(self) -> Path | None:
+        """Where the expert lies already; None if the store holds it or will hold it."""
+        return None
+
     @abstractmethod
     def made_from(self) -> dict[str, Any]:
         """What decides who the expert is, beside the environment; JSON values only."""
@@ -79,10 +82,13 @@ def expert_of(config: schema.Config) -> Expert:
     """The configured expert.
 
     Raises:
-        ConfigError: if its class can't be imported.
+        ConfigError: if its class can't be imported or isn't an `Expert`.
     """
-    expert: Expert = target_class("expert", config.expert._target_)(config)
-    return expert
+    target = config.expert._target_
+    found = target_class("expert", target)
+    if not issubclass(found, Expert):
+        raise ConfigError(f"expert._target_={target} must derive from {__name__}.Expert")
+    return found(config)
 
 
 def make_expert(config: schema.Config, store: Store) -> Path:
@@ -103,5 +109,5 @@ def env_recipe(env: schema.EnvConfig) -> dict[str, Any]:
 
 def record_evaluation(folder: Path, achieved: dict[str, float]) -> None:
     """Write what an expert achieves into its folder, and into the log."""
-    (folder / EVALUATION).write_text(json.dumps(achieved, indent=2) + "\n")
+    write_json(folder / EVALUATION, achieved)
     log.info("expert: return %(eval_return_mean).0f ± %(eval_return_std).0f (mean action)", achieved)

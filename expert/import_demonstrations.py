@@ -6,6 +6,7 @@ import logging
 import re
 import shutil
 import sys
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -13,8 +14,9 @@ import hydra
 from hydra.errors import HydraException
 
 from expert import arrays
-from gailfe.config.arguments import ArgumentError, help_text, parse_arguments
+from gailfe.config.arguments import ArgumentError, CommandError, run_command
 from gailfe.config.checks import parse
+from gailfe.config.folders import CONF
 from gailfe.config.keys import ConfigError
 from gailfe.config.schema import EnvConfig
 
@@ -65,31 +67,29 @@ def import_demonstrations(source: Path, out: Path, env: EnvConfig) -> str:
     )
 
 
-def main(arguments: list[str]) -> int:
-    """The command; returns its exit status: 0, 1 for arrays that can't be imported, 2 for a wrong argument."""
-    if {"-h", "--help"} & set(arguments):
-        layout = str(arrays.__doc__).split("\n", 2)[2]
-        print(help_text(f"{SUMMARY}\n\n{layout}", ImportArguments, "Then: demonstrations=minari, as it prints."))
-        return 0
+def work(chosen: ImportArguments) -> None:
     logging.basicConfig(format="%(message)s", level=logging.INFO, stream=sys.stdout)
+    if not chosen.source or not chosen.out:
+        raise ArgumentError("source=<file> and out=<folder> must be given (--help explains them)")
     try:
-        chosen = parse_arguments(ImportArguments, arguments)
-        if not chosen.source or not chosen.out:
-            raise ArgumentError("source=<file> and out=<folder> must be given (--help explains them)")
         env = _environment(chosen.env, chosen.config_dir)
-    except (ArgumentError, ConfigError, HydraException) as error:
-        print(f"error: {error}", file=sys.stderr)
-        return 2
+    except (ConfigError, HydraException) as error:
+        raise ArgumentError(str(error)) from error
     try:
         print(import_demonstrations(Path(chosen.source), Path(chosen.out), env))
-    except (arrays.LayoutError, ConfigError) as error:
-        print(f"error: {error}", file=sys.stderr)
-        return 1
+    except ConfigError as error:
+        raise CommandError(str(error)) from error
     print(
         f"python -m gailfe.run env={chosen.env} demonstrations=minari demonstrations.dataset={chosen.out}"
         + (f" --config-dir {chosen.config_dir}" if chosen.config_dir else "")
     )
-    return 0
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """The command; returns its exit status: 0, 1 for arrays that can't be imported, 2 for a wrong argument."""
+    layout = str(arrays.__doc__).split("\n", 2)[2]
+    examples = "Then: demonstrations=minari, as it prints."
+    return run_command(ImportArguments, f"{SUMMARY}\n\n{layout}", examples, work, arguments)
 
 
 def _environment(name: str, config_dir: str | None) -> EnvConfig:
@@ -97,9 +97,9 @@ def _environment(name: str, config_dir: str | None) -> EnvConfig:
     overrides = [f"env={name}"]
     if config_dir is not None:
         overrides.append(f"hydra.searchpath=[file://{Path(config_dir).resolve()}]")
-    with hydra.initialize_config_module("conf", version_base="1.3"):
+    with hydra.initialize_config_dir(str(CONF), version_base="1.3"):
         return parse(hydra.compose("config", overrides)).env
 
 
 if __name__ == "__main__":
-    sys.exit(main(sys.argv[1:]))
+    sys.exit(main())

@@ -18,6 +18,7 @@ from minari.dataset.episode_data import EpisodeData
 from minari.dataset.minari_storage import METADATA_FILE_NAME
 
 from expert.annotators import Reference, make_annotator
+from expert.contamination import contamination_recipe
 from gailfe.config.keys import ConfigError
 from gailfe.config.schema import Config
 from gailfe.envs.making import Spaces, spaces_of
@@ -45,6 +46,7 @@ def own_data_recipe(config: Config) -> dict[str, Any]:
         "version": 1,
         **{key: _checksum(_data_folder(key, path)) for key, path in _configured(config).items()},
         "annotator": asdict(config.annotator) if settings.split else None,
+        **contamination_recipe(config),
     }
 
 

@@ -13,10 +13,10 @@ from gailfe.config.keys import AT_LEAST_ONE, ConfigError, key
 from gailfe.config.schema import Config
 from gailfe.envs.evaluation import Evaluator
 from gailfe.nn.policy_file import save_policy
+from gailfe.storage.files import write_json
+from gailfe.storage.names import CURVE, EVALUATION
 from gailfe.storage.tracking import Row, read_rows
 from gailfe.training import Schedule, iterate
-
-CURVE = "curve.csv"
 
 
 @dataclass
@@ -70,8 +70,11 @@ def train_expert(config: Config, folder: Path) -> None:
     evaluator = Evaluator(config.env, settings.eval_episodes, settings.seed)
 
     def evaluate(iteration: int) -> Row:
-        save_policy(checkpoint_folder(folder, iteration), ppo.policy)
-        return evaluator(ppo.policy).metrics
+        at = checkpoint_folder(folder, iteration)
+        save_policy(at, ppo.policy)
+        metrics = evaluator(ppo.policy).metrics
+        write_json(at / EVALUATION, {"episodes": settings.eval_episodes, **metrics})
+        return metrics
 
     evaluations = range(0, ppo.num_iterations, settings.eval_every)
     checkpoint = folder / "checkpoint.pt"

@@ -9,7 +9,8 @@ from typing import Any
 from expert.experts import Expert, ExpertConfig
 from gailfe.config.keys import ConfigError, key
 from gailfe.nn.policy_file import ARCHITECTURE, WEIGHTS
-from gailfe.storage.store import MANIFEST, ArtifactError, Store, verify
+from gailfe.storage.names import MANIFEST
+from gailfe.storage.store import ArtifactError, Store, verify
 
 PRETRAINED = Path(__file__).parent / "pretrained"  # made by expert/publish.py
 
@@ -27,18 +28,18 @@ class PretrainedExpert(Expert):
     Config = PretrainedConfig
 
     def check(self) -> None:
-        self._folder()
+        self.folder()
 
     def made_from(self) -> dict[str, Any]:
-        files = verify(self._folder())["files"]
+        files = verify(self.folder())["files"]
         # The number of episodes decides the reference of annotators in stage 2.
         weights = {name: files[name] for name in (WEIGHTS, ARCHITECTURE)}
         return {**weights, "eval_episodes": self.config.expert.eval_episodes}
 
     def make(self, store: Store) -> Path:
-        return self._folder()
+        return self.folder()
 
-    def _folder(self) -> Path:
+    def folder(self) -> Path:
         """Where the expert lies.
 
         Raises:

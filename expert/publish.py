@@ -1,11 +1,10 @@
 """`python -m expert.publish env=hopper episodes=100` puts an expert into the package, for `expert=pretrained`.
 
-Beside the weights goes a card that says where they come from and what they are worth.
+A card beside the weights says where they come from and what they achieve.
 """
 
 from __future__ import annotations
 
-import json
 import platform
 import shutil
 from importlib.metadata import version
@@ -14,7 +13,7 @@ from pathlib import Path
 from omegaconf import OmegaConf
 
 from expert.checkpoints import CHECKPOINTS
-from expert.experts import EVALUATION, expert_of, make_expert
+from expert.experts import expert_of, make_expert
 from expert.pretrained import PRETRAINED
 from gailfe.commands import command
 from gailfe.config.keys import ConfigError
@@ -22,7 +21,9 @@ from gailfe.config.schema import Config
 from gailfe.envs.evaluation import FRESH_SEED, Evaluation, Evaluator
 from gailfe.envs.vector import VectorEnv
 from gailfe.nn.policy_file import load_policy
-from gailfe.storage.store import MANIFEST, Store, verify, write_manifest
+from gailfe.storage.files import write_json, write_text
+from gailfe.storage.names import EVALUATION, MANIFEST
+from gailfe.storage.store import Store, verify, write_manifest
 
 CARD = """\
 # A PPO expert for {id}
@@ -52,13 +53,13 @@ def publish(config: Config, source: Path, folder: Path) -> None:
     shutil.rmtree(folder, ignore_errors=True)
     shutil.copytree(source, folder, ignore=shutil.ignore_patterns(MANIFEST, CHECKPOINTS))
     record = {"episodes": config.episodes, **evaluation.metrics}
-    (folder / EVALUATION).write_text(json.dumps(record, indent=2) + "\n")
-    (folder / "README.md").write_text(card(config, evaluation, manifest["recipe"]["expert"]))
+    write_json(folder / EVALUATION, record)
+    write_text(folder / "README.md", card(config, evaluation, manifest["recipe"]["expert"]))
     write_manifest(folder, manifest["key"], manifest["recipe"])
 
 
 def card(config: Config, evaluation: Evaluation, expert_config: dict[str, object]) -> str:
-    """What somebody who uses the expert wants to know of it."""
+    """The text of the card: returns, commands, versions and configuration."""
     packages = ("torch", "gymnasium", "mujoco", "numpy")
     return CARD.format(
         id=config.env.id,

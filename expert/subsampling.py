@@ -1,4 +1,4 @@
-"""How much of the expert's data is learned from: so many trajectories, and every so many-th pair of each."""
+"""Selects the part of the expert's data that stage 3 learns from: some trajectories, and some pairs of each."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ log = logging.getLogger(__name__)
 
 
 def choose_pairs(expert: Sequence[Trajectory], settings: DemonstrationsConfig, seed: int) -> Sequence[Trajectory]:
-    """`use_trajectories` of the trajectories, every `subsample`-th state-action pair of each.
+    """Select `use_trajectories` of the trajectories, and of each of them one state-action pair in `subsample`.
 
     As Ho & Ermon do, each trajectory starts from a random offset below `subsample` (and below its length, so that
     every trajectory keeps a pair). With the same seed, fewer trajectories are a part of more of them, and a
@@ -37,7 +37,7 @@ def choose_pairs(expert: Sequence[Trajectory], settings: DemonstrationsConfig, s
     if wanted > len(expert):
         raise ConfigError(
             f"demonstrations.use_trajectories={wanted} must be at most {len(expert)}, "
-            "so many trajectories has the expert"
+            "the number of the expert's trajectories"
         )
     if wanted == len(expert) and settings.subsample == 1:
         return expert
@@ -53,7 +53,7 @@ def choose_pairs(expert: Sequence[Trajectory], settings: DemonstrationsConfig, s
 
 
 def _every(trajectory: Trajectory, step: int, start: float) -> Trajectory:
-    """Every `step`-th pair, from the offset that `start`, in [0, 1), stands for."""
+    """Keep one pair in `step`; `start`, in [0, 1), chooses the first of them."""
     rows = np.arange(int(start * min(step, len(trajectory))), len(trajectory), step)
     return dataclasses.replace(
         trajectory,

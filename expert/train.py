@@ -5,9 +5,10 @@ from __future__ import annotations
 import json
 from pathlib import Path
 
-from expert.experts import EVALUATION, make_expert
+from expert.experts import make_expert
 from gailfe.commands import command
 from gailfe.config.schema import Config
+from gailfe.storage.names import EVALUATION
 from gailfe.storage.store import Store
 
 USAGE = """\

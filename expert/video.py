@@ -12,6 +12,7 @@ from types import ModuleType
 import numpy as np
 
 from expert.rendering import CannotRender
+from gailfe.storage.files import atomic
 
 GAP = 8  # pixels between two pictures
 CAPTION = 56  # pixels above a picture, for two lines
@@ -74,19 +75,17 @@ def write_video(path: Path, frames: Iterable[np.ndarray], fps: float) -> None:
         CannotRender: if the encoder is not installed.
     """
     ffmpeg = encoder()
-    path.parent.mkdir(parents=True, exist_ok=True)
-    partial = path.with_name(f"{path.stem}.partial{path.suffix}")
     iterator = iter(frames)
     first = next(iterator)
     size = (first.shape[1], first.shape[0])
-    writer = ffmpeg.write_frames(
-        str(partial), size, fps=fps, codec="libx264", quality=7, macro_block_size=2, ffmpeg_log_level="error"
-    )
-    writer.send(None)
-    with contextlib.closing(writer):
-        for frame in itertools.chain([first], iterator):
-            writer.send(np.ascontiguousarray(frame))
-    partial.replace(path)
+    with atomic(path) as partial:
+        writer = ffmpeg.write_frames(
+            str(partial), size, fps=fps, codec="libx264", quality=7, macro_block_size=2, ffmpeg_log_level="error"
+        )
+        writer.send(None)
+        with contextlib.closing(writer):
+            for frame in itertools.chain([first], iterator):
+                writer.send(np.ascontiguousarray(frame))
 
 
 def _text(width: int, *lines: str) -> np.ndarray:

@@ -7,6 +7,7 @@ with its stored actions, and checked against its stored observations and rewards
 from __future__ import annotations
 
 import contextlib
+import itertools
 import logging
 from collections.abc import Iterator, Sequence
 from pathlib import Path
@@ -14,7 +15,7 @@ from pathlib import Path
 import gymnasium
 import numpy as np
 
-from expert.collect import make_demonstrations
+from expert.collect import initial_state_seeds, make_demonstrations
 from expert.demonstrations import load_demonstrations
 from expert.experts import make_expert
 from expert.rendering import CannotRender, make_render_env, render
@@ -42,7 +43,9 @@ def watch(config: Config, demonstrations: Demonstrations, path: Path) -> None:
         shown[f"failed by {config.annotator.name}"] = representative(demonstrations.failed)
     else:
         log.info("no episode failed by annotator=%s: the video shows the expert alone", config.annotator.name)
-    (seed,) = env_seeds(config.demonstrations.seed, 1)
+    settings = config.demonstrations
+    seeds = [env_seeds(seed, 1)[0] for seed in initial_state_seeds(settings)]
+    max_resets = max(settings.max_attempts, settings.earlier_episodes)
     with contextlib.ExitStack() as stack:
         envs = [stack.enter_context(contextlib.closing(make_render_env(config.env))) for _ in shown]
         stride, fps, speed = pace(max(map(len, shown.values())), float(envs[0].metadata.get("render_fps", FPS)))
@@ -50,7 +53,7 @@ def watch(config: Config, demonstrations: Demonstrations, path: Path) -> None:
         for env, (title, trajectory) in zip(envs, shown.items(), strict=True):
             detail = f"return {trajectory.total_reward:,.0f}, {len(trajectory)} steps"
             log.info("%s: the episode of median return, %s", title, detail)
-            rewind(env, trajectory, seed, config.demonstrations.max_attempts)
+            rewind(env, trajectory, seeds, max_resets)
             frames = replay(env, trajectory, stride)
             sources.append(captioned(frames, title, detail + (f", {speed:.1f}x speed" if speed > 1 else "")))
         write_video(path, side_by_side(*sources), fps)
@@ -62,7 +65,11 @@ def representative(trajectories: Sequence[Trajectory]) -> Trajectory:
 
 
 def pace(steps: int, render_fps: float) -> tuple[int, float, float]:
-    """How to show an episode of so many steps in at most MAX_SECONDS.
+    """Choose the speed that shows an episode in at most MAX_SECONDS.
+
+    Args:
+        steps: of the episode.
+        render_fps: steps a second in real time.
 
     Returns:
         Steps from frame to frame, frames a second, and how much faster than real time that is.
@@ -72,15 +79,19 @@ def pace(steps: int, render_fps: float) -> tuple[int, float, float]:
     return stride, render_fps * speed / stride, speed
 
 
-def rewind(env: gymnasium.Env, trajectory: Trajectory, seed: int, max_resets: int) -> None:
+def rewind(env: gymnasium.Env, trajectory: Trajectory, seeds: Sequence[int], max_resets: int) -> None:
     """Reset `env` until it stands where `trajectory` began.
 
-    Resets are all that draws from the environment's random numbers, so it gets by without the steps between.
+    Only resets draw from the environment's random numbers, so the steps between them can be left out.
+
+    Args:
+        seeds: where the collection's environments started.
+        max_resets: how many resets to try from each seed.
 
     Raises:
         CannotRender: if it never does.
     """
-    for attempt in range(max_resets):
+    for seed, attempt in itertools.product(seeds, range(max_resets)):
         observation, _ = env.reset(seed=seed) if attempt == 0 else env.reset()
         if np.array_equal(observation, trajectory.observations[0]):
             return

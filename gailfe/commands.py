@@ -6,6 +6,7 @@ import contextlib
 import functools
 import importlib.util
 import logging
+import os
 import shutil
 import sys
 import traceback
@@ -23,7 +24,9 @@ from gailfe.config.folders import CONF
 from gailfe.config.help import help_page
 from gailfe.config.keys import ConfigError
 from gailfe.config.schema import Config
-from gailfe.sweep import FAILURE, enumerates
+from gailfe.storage.files import write_text
+from gailfe.storage.names import FAILURE
+from gailfe.sweep import enumerates
 
 log = logging.getLogger(__name__)
 
@@ -48,6 +51,8 @@ def command(usage: str) -> Callable[[Callable[[Config], Any]], Callable[[], None
         @functools.wraps(task)
         def main() -> None:
             refuse_shadowed_packages()
+            if not {"", str(Path.cwd())} & set(sys.path):  # so it is for the processes that a launcher starts
+                os.environ["PYTHONSAFEPATH"] = "1"
             if {"-h", "--help"} & set(sys.argv[1:]):
                 print(help_page(usage))  # Hydra's own shows parts of groups too, and takes seconds
             else:
@@ -92,11 +97,12 @@ def output_folder() -> Path:
 
 @contextlib.contextmanager
 def report_errors(cfg: DictConfig) -> Iterator[None]:
-    """Deals with the exceptions of a job.
+    """Handle the exceptions of a job.
 
-    A single job ends with its error. Where the configuration is at fault there is no traceback, and a job that did
-    nothing leaves no folder. A job of a sweep leaves failure.txt in its folder and lets the others run, whatever
-    the launcher; `SweepReport` then names it. A sweeper that decides as it goes gets the exception.
+    A single job ends with its error. If the configuration is wrong there is no traceback, and a job that did
+    nothing leaves no folder. A job of a sweep writes failure.txt into its folder and does not raise, so that the
+    other jobs run with every launcher; `SweepReport` names it at the end. For a sweeper that chooses its jobs as
+    it goes, as Optuna's does, the exception is raised as well: that sweeper decides what a failed job means.
     """
     folder = output_folder()
     if HydraConfig.get().mode is RunMode.RUN:
@@ -112,7 +118,7 @@ def report_errors(cfg: DictConfig) -> Iterator[None]:
         yield
     except Exception as error:
         log.exception("%s failed", folder)
-        note.write_text(f"{type(error).__name__}: {error}\n\n{traceback.format_exc()}")
+        write_text(note, f"{type(error).__name__}: {error}\n\n{traceback.format_exc()}")
         if not enumerates(HydraConfig.get()):
             raise
 

@@ -5,7 +5,6 @@ A dataset of one's own takes the place of the first two.
 
 from __future__ import annotations
 
-import json
 import logging
 import shutil
 from dataclasses import asdict
@@ -16,19 +15,20 @@ from omegaconf import OmegaConf
 
 from expert.annotators import Reference, make_annotator
 from expert.collect import demonstrations_recipe, make_demonstrations
+from expert.contamination import check_contamination, contaminate_own
 from expert.demonstrations import load_demonstrations
-from expert.experts import EVALUATION, expert_of, make_expert
+from expert.experts import expert_of, make_expert
 from expert.own_data import check_own_data, load_own_data, own_data_recipe, own_expert_record
 from expert.subsampling import choose_pairs
 from gailfe.config.schema import Config
 from gailfe.envs.trajectory import Demonstrations
+from gailfe.storage.files import atomic, remove_partials, write_json
+from gailfe.storage.names import CONFIG, EVALUATION, EXPERT_RECORD
 from gailfe.storage.store import Store, artifact_key
 from gailfe.storage.tracking import check_tracking
 from gailfe.training import is_finished, run_recipe, train
 
 log = logging.getLogger(__name__)
-
-EXPERT_RECORD = "expert.json"  # what the expert achieves: the line that the figure draws
 
 
 class RunIsBusy(RuntimeError):
@@ -49,6 +49,7 @@ def run(config: Config, folder: Path) -> None:
     check_own_data(config)
     if config.demonstrations.dataset is None:
         expert_of(config).check()
+    check_contamination(config)
     folder.mkdir(parents=True, exist_ok=True)
     try:
         with FileLock(folder / ".lock", timeout=0):
@@ -64,15 +65,20 @@ def _run(config: Config, folder: Path) -> None:
     if is_finished(folder, recipe, config.env.num_iterations):
         log.info("%s is finished: skipped", folder)
         return
+    remove_partials(folder)
     if own:
         expert, failed = load_own_data(config)
-        (folder / EXPERT_RECORD).write_text(json.dumps(own_expert_record(expert), indent=2) + "\n")
+        write_json(folder / EXPERT_RECORD, own_expert_record(expert))
+        if config.demonstrations.contamination > 0:
+            expert, failed = contaminate_own(Demonstrations(expert, failed), config.demonstrations)
     else:
         store = Store(Path(config.paths.artifacts))
         expert_folder = make_expert(config, store)
         expert, failed = load_demonstrations(make_demonstrations(config, store, expert_folder))
-        shutil.copyfile(expert_folder / EVALUATION, folder / EXPERT_RECORD)
-    OmegaConf.save(OmegaConf.create(asdict(config)), folder / "config.yaml")
+        with atomic(folder / EXPERT_RECORD) as partial:
+            shutil.copyfile(expert_folder / EVALUATION, partial)
+    with atomic(folder / CONFIG) as partial:
+        OmegaConf.save(OmegaConf.create(asdict(config)), partial)
     annotator = make_annotator(config.annotator, Reference.of(expert))
     chosen = choose_pairs(expert, config.demonstrations, config.seed)
     train(config, folder, Demonstrations(chosen, failed), annotator, recipe)

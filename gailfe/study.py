@@ -1,4 +1,7 @@
-"""A sweep whose sweeper decides as it goes, as in an Optuna study of the expert: what it needs, what it found."""
+"""Checks a study before it starts, and reads its result: a sweep that chooses its next jobs from earlier results.
+
+The one there is: an Optuna study of the expert, `python -m expert.train experiment=tune_expert`.
+"""
 
 from __future__ import annotations
 
@@ -17,26 +20,31 @@ RESULTS = "optimization_results.yaml"  # Optuna's sweeper leaves it in the sweep
 
 
 def check_study(config: DictConfig) -> None:
-    """Refuse what can't be a study.
+    """Refuse a sweep that can't be a study.
 
     Args:
         config: of the sweep, with Hydra's own part.
 
     Raises:
-        ConfigError: if the command has no objective, or the trials would not be of one environment.
+        ConfigError: if the command has no objective, or the trials would be in several environments.
     """
     if config.hydra.job.name != "train":
         raise ConfigError(
             f"hydra.sweeper={config.hydra.sweeper._target_} needs an objective, and only python -m expert.train "
-            "has one: what its expert achieves"
+            "has one: the return of its expert"
         )
     for override in _overrides(config.hydra.overrides.task):
         if override.key_or_group == "env" and override.is_sweep_override():
-            raise ConfigError(f"{override.input_line}: a study is of one environment, since returns don't compare")
+            raise ConfigError(
+                f"{override.input_line}: a study must have one environment: returns of two can't be compared"
+            )
 
 
 def trials_to_check(config: DictConfig) -> Iterator[list[str]]:
-    """The overrides of trials that stand for all: each searched key at each of its choices, or at its two ends."""
+    """Yield the overrides of the trials to check before a study.
+
+    Each searched key takes each of its choices, or the two ends of its range; the others have their defaults.
+    """
     overrides = {override.key_or_group: override for override in _overrides(sweep_arguments(config))}
     fixed = [str(override.input_line) for override in overrides.values() if not override.is_sweep_override()]
     yield fixed
@@ -46,14 +54,14 @@ def trials_to_check(config: DictConfig) -> Iterator[list[str]]:
 
 
 def sweep_arguments(config: DictConfig) -> list[str]:
-    """What is swept over and what is fixed, the command line last."""
+    """Return a sweep's arguments, swept over or fixed: those of its configuration, then the command line's."""
     params = OmegaConf.to_container(config.hydra.sweeper.params or OmegaConf.create()) or {}
     assert isinstance(params, dict)
     return [f"{key!s}={value}" for key, value in params.items()] + list(config.hydra.overrides.task)
 
 
 def winner(config: DictConfig) -> str | None:
-    """The best trial so far and the command that gives its expert; None if the sweeper left no such result."""
+    """Return the best trial's return and the command that trains its expert again; None if there is no result."""
     path = Path(config.hydra.sweep.dir, RESULTS)
     results = OmegaConf.load(path) if path.exists() else OmegaConf.create()
     if not isinstance(results, DictConfig) or "best_value" not in results:

@@ -1,4 +1,4 @@
-"""What makes many jobs out of one: checked together before the first begins, and accounted for at the end."""
+"""Checks all jobs of a sweep before the first one starts, and reports at the end which of them failed."""
 
 from __future__ import annotations
 
@@ -17,28 +17,31 @@ from omegaconf import DictConfig, read_write
 from gailfe.config.checks import parse
 from gailfe.config.folders import job_subfolder
 from gailfe.config.keys import ConfigError
+from gailfe.storage.files import write_json
+from gailfe.storage.names import FAILURE, JOBS
 from gailfe.study import check_study, sweep_arguments, trials_to_check, winner
 
 log = logging.getLogger(__name__)
 
-FAILURE = "failure.txt"
-JOBS = "jobs.json"  # in the sweep's folder: every job ever asked for there, by subfolder; analysis reads it
-
 
 class SweepReport(Callback):
-    """Composes and checks every job before any starts; afterwards names those that failed and exits with 1."""
+    """Composes and checks every job before the first one starts; names those that failed when all have ended."""
 
     def __init__(self) -> None:
         self._jobs: dict[str, dict[str, Any]] = {}  # by subfolder
 
     def on_multirun_start(self, config: DictConfig, **kwargs: Any) -> None:
-        """Raises SystemExit, naming the job: Hydra turns any other exception of a callback into a warning."""
+        """Check all jobs and list them in the sweep's folder.
+
+        Raises:
+            SystemExit: naming the first job that can't run. (Hydra turns any other exception into a warning.)
+        """
         if not enumerates(config.hydra):
             _start_study(config)
             return
         with read_write(config), read_write(config.hydra):
-            # Environments vary fastest, so that the first jobs train different experts, side by side,
-            # instead of waiting for the same one.
+            # Neighbouring jobs have different environments, so that the first ones train different experts side
+            # by side and don't wait for the same one.
             config.hydra.overrides.task = sorted(
                 config.hydra.overrides.task, key=lambda override: override.startswith("env=")
             )
@@ -50,12 +53,15 @@ class SweepReport(Callback):
                 raise SystemExit(f"error: two jobs of this sweep would share the folder {subfolder}")
             self._jobs[subfolder] = names
         folder = Path(config.hydra.sweep.dir)
-        folder.mkdir(parents=True, exist_ok=True)
         announced = json.loads((folder / JOBS).read_text()) if (folder / JOBS).exists() else {}
-        (folder / JOBS).write_text(json.dumps(announced | self._jobs, indent=2) + "\n")
+        write_json(folder / JOBS, announced | self._jobs)
 
     def on_multirun_end(self, config: DictConfig, **kwargs: Any) -> None:
-        """Raises SystemExit if a job failed, or left its output where we don't see it."""
+        """Report how the sweep ended; of a study, its best trial.
+
+        Raises:
+            SystemExit: if a job failed, or if its output is not in the sweep's folder.
+        """
         if not enumerates(config.hydra):
             best = winner(config)
             if best is not None:
@@ -73,18 +79,18 @@ class SweepReport(Callback):
         if failed:
             lines = [f"  {note.parent}: {note.read_text().splitlines()[0]}" for note in failed]
             head = f"error: {len(failed)} of {len(notes)} jobs failed:"
-            tail = f"The same command runs what is missing; each folder's {FAILURE} has the traceback."
+            tail = f"The same command runs the missing ones again; {FAILURE} in each folder has the traceback."
             raise SystemExit("\n".join([head, *lines, tail]))
         log.info("all %d jobs are done", len(notes))
 
 
 def _told(error: BaseException) -> str:
-    """With its cause: Hydra's own message names the override only."""
+    """Return an error's message, with the cause that Hydra's own message lacks."""
     return f"{error}: {error.__cause__}" if isinstance(error, HydraException) and error.__cause__ else str(error)
 
 
 def enumerates(hydra_config: Any) -> bool:
-    """Whether all jobs are known from the start: Hydra's own sweeper. Others decide as they go."""
+    """Whether all jobs are known from the start, as with Hydra's own sweeper. Others choose them as they go."""
     return bool(hydra_config.sweeper._target_ == f"{BasicSweeper.__module__}.{BasicSweeper.__name__}")
 
 
@@ -99,17 +105,17 @@ def _start_study(config: DictConfig) -> None:
 
 
 def _checked(config: DictConfig, overrides: list[str]) -> DictConfig:
-    """The composed job; raises SystemExit, naming it, if it would fail its checks."""
+    """Compose a job and check it. Raises SystemExit, naming the job, if it can't run."""
     try:
         job = hydra.compose(config.hydra.job.config_name, overrides)
         parse(job)
-    except Exception as error:  # whatever it is, it would be the job's end
+    except Exception as error:  # of any kind: the job would end with it
         raise SystemExit(f"error: {' '.join(overrides)}: {_told(error)}") from error
     return job
 
 
 def _jobs(config: DictConfig) -> list[list[str]]:
-    """The overrides of each job, as Hydra's own sweeper will expand them."""
+    """Return the overrides of each job, as Hydra's own sweeper will expand them."""
     parsed = OverridesParser.create().parse_overrides(sweep_arguments(config))
     (jobs,) = BasicSweeper.split_arguments(parsed, None)
     return jobs

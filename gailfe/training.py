@@ -23,6 +23,8 @@ from gailfe.envs.evaluation import Evaluator
 from gailfe.envs.trajectory import Annotator, Demonstrations
 from gailfe.nn.policy_file import save_policy
 from gailfe.storage.checkpoint import load_checkpoint, save_checkpoint
+from gailfe.storage.files import write_json
+from gailfe.storage.names import METRICS, RECIPE, SUMMARY
 from gailfe.storage.progress import Progress
 from gailfe.storage.store import artifact_key
 from gailfe.storage.tracking import MetricsFile, Row, columns, read_rows, start_wandb
@@ -30,8 +32,6 @@ from gailfe.storage.tracking import MetricsFile, Row, columns, read_rows, start_
 log = logging.getLogger(__name__)
 
 CHECKPOINT = Path("checkpoint", "state.pt")
-METRICS = "metrics.csv"
-SUMMARY = "summary.json"
 
 
 @dataclass(frozen=True)
@@ -156,7 +156,7 @@ def train(
 
     Writes metrics.csv (a row an iteration), checkpoint/, policy.safetensors and summary.json.
     """
-    _write_json(folder / "recipe.json", recipe)
+    write_json(folder / RECIPE, recipe)
     learner = make_learner(config, demonstrations, annotator)
     evaluator = Evaluator(config.env, config.evaluation.episodes, config.seed)
     wandb_run = start_wandb(config, folder, artifact_key({"experiment": config.experiment, **recipe})[:16])
@@ -183,7 +183,7 @@ def train(
         wandb_run.finish()
     save_policy(folder, learner.policy)
     summary = {**done._asdict(), "stopped_early": learner.finished, "last_row": read_rows(folder / METRICS)[-1]}
-    _write_json(folder / SUMMARY, summary)
+    write_json(folder / SUMMARY, summary)
 
 
 def run_recipe(config: Config, demonstrations_key: str) -> dict[str, Any]:
@@ -205,7 +205,7 @@ def is_finished(folder: Path, recipe: dict[str, Any], num_iterations: int) -> bo
     Raises:
         ConfigError: if `folder` holds a run of another recipe, naming the keys that differ.
     """
-    path = folder / "recipe.json"
+    path = folder / RECIPE
     if path.exists():
         differing = _differences(json.loads(path.read_text()), json.loads(json.dumps(recipe)))
         if differing:
@@ -224,9 +224,3 @@ def _differences(old: Any, new: Any, prefix: str = "") -> list[str]:
         keys = dict.fromkeys([*old, *new])
         return [d for key in keys for d in _differences(old.get(key), new.get(key), f"{prefix}.{key}")]
     return [] if old == new else [f"{prefix[1:]} was {old}, now {new}"]
-
-
-def _write_json(path: Path, content: Any) -> None:
-    partial = path.with_suffix(".partial")
-    partial.write_text(json.dumps(content, indent=2) + "\n")
-    partial.replace(path)

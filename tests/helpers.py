@@ -11,7 +11,7 @@ import numpy as np
 import torch
 
 from gailfe.algorithms.failures import FailuresConfig
-from gailfe.algorithms.imitation import ImitationConfig
+from gailfe.algorithms.imitation import ImitationConfig, Imitator
 from gailfe.config.checks import parse
 from gailfe.config.schema import Config, EnvConfig
 from gailfe.config.targets import typed
@@ -60,7 +60,7 @@ def make_policy(
     policy = GaussianPolicy(observation_dim, space, [5], log_std_init, generator)
     with torch.no_grad():
         for parameter in policy.parameters():
-            parameter += spread * torch.randn(parameter.shape, generator=generator)
+            parameter.add_(spread * torch.randn(parameter.shape, generator=generator))
     return policy
 
 
@@ -94,6 +94,16 @@ def make_algo(failures: FailuresConfig | None = None, **overrides: Any) -> Imita
         "discriminator": replace(GAIL.discriminator, hidden_sizes=[8], updates=2, batch_size=32),
     }
     return replace(GAILFE if failures else GAIL, failures=failures, **{**small, **overrides})
+
+
+def everything(imitator: Imitator) -> dict[str, torch.Tensor]:
+    """A copy of all that a learner has learned: networks, β_F and λ_F."""
+    modules = {"policy": imitator.policy, "value": imitator.value, "discriminator": imitator.discriminator}
+    tensors = {f"{k}.{name}": t for k, m in modules.items() for name, t in m.state_dict().items()}
+    if imitator.failures is not None and imitator.multiplier is not None:
+        tensors["failures"] = imitator.failures.pairs()
+        tensors["lambda_f"] = torch.tensor(imitator.multiplier.value, dtype=torch.float64)
+    return {key: tensor.clone() for key, tensor in tensors.items()}
 
 
 def assert_same_tensors(ours: dict[str, torch.Tensor], theirs: dict[str, torch.Tensor]) -> None:

@@ -3,6 +3,7 @@
 import json
 from pathlib import Path
 
+import numpy as np
 import pandas as pd
 from omegaconf import OmegaConf
 
@@ -73,7 +74,7 @@ def drawn_lines(curves: pd.DataFrame, metric: str = "eval_return_mean") -> list[
     """(panel, iterations, values) of every line in the figure."""
     figure = draw_panels(curves, metric, None, [])
     return [
-        (axis.get_title(), list(line.get_xdata()), list(line.get_ydata()))
+        (axis.get_title(), np.asarray(line.get_xdata()).tolist(), np.asarray(line.get_ydata()).tolist())
         for axis in figure.axes
         for line in axis.lines
     ]

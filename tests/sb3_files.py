@@ -39,8 +39,9 @@ def normalized(path: Path, env: str = "Pendulum-v1", **arguments: Any) -> Any:
     from stable_baselines3.common.vec_env import VecNormalize
 
     vector = VecNormalize(make_vec_env(env), **arguments)
-    dim = vector.observation_space.shape[0]
-    vector.obs_rms.update(1.0 + 3.0 * np.random.default_rng(1).normal(size=(50, dim)))
+    space = vector.observation_space
+    assert space.shape is not None
+    vector.obs_rms.update(1.0 + 3.0 * np.random.default_rng(1).normal(size=(50, *space.shape)))
     vector.save(str(path))
     return vector
 

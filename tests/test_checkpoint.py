@@ -2,7 +2,11 @@
 
 from __future__ import annotations
 
+import os
 import pickle
+import signal
+import subprocess
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -152,18 +156,41 @@ def test_a_crash_while_writing_leaves_the_old_checkpoint(
     assert [file.name for file in path.parent.iterdir()] == ["state.pt"]
 
 
-def test_the_file_is_on_disk_before_it_takes_the_name(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    events: list[str] = []
-    replace = Path.replace
+DIE = """
+import os, signal, sys
+from pathlib import Path
+import torch
+from gailfe.storage.checkpoint import save_checkpoint
 
-    def recorded(self: Path, target: Path) -> Path:
-        events.append("renamed")
-        return replace(self, target)
+save = torch.save
 
-    monkeypatch.setattr("os.fsync", lambda descriptor: events.append("synced"))
-    monkeypatch.setattr(Path, "replace", recorded)
-    save_checkpoint(tmp_path / "state.pt", {})
-    assert events == ["synced", "renamed"]
+def save_half(state, file):
+    save(state, file)
+    file.seek(0, 2)
+    file.truncate(file.tell() // 2)
+    file.flush()
+    os.kill(os.getpid(), signal.SIGKILL)
+
+torch.save = save_half
+save_checkpoint(Path(sys.argv[1]), {"iteration": 2})
+"""
+
+
+def test_a_kill_while_writing_leaves_the_old_checkpoint(tmp_path: Path) -> None:
+    path = tmp_path / "checkpoint" / "state.pt"
+    save_checkpoint(path, {"iteration": 1})
+    environment = {**os.environ, "PYTHONPATH": str(Path(__file__).parents[1])}
+    killed = subprocess.run([sys.executable, "-c", DIE, str(path)], env=environment, timeout=120)
+    assert killed.returncode == -signal.SIGKILL
+    assert load_checkpoint(path) == {"iteration": 1}
+    save_checkpoint(path, {"iteration": 3})
+    assert load_checkpoint(path) == {"iteration": 3}
+
+
+def test_the_same_state_gives_the_same_bytes(tmp_path: Path) -> None:
+    for name in ("first.pt", "second.pt"):
+        save_checkpoint(tmp_path / name, {"iteration": 1, "weights": torch.ones(3)})
+    assert (tmp_path / "first.pt").read_bytes() == (tmp_path / "second.pt").read_bytes()
 
 
 class Harmful:

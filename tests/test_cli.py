@@ -1,34 +1,14 @@
 """The pipeline through its command line, on real MuJoCo: sweeps, refusals, failures, kills and resumes."""
 
 import json
-import os
 import signal
-import subprocess
-import sys
-import time
 from pathlib import Path
 
 import pandas as pd
 import pytest
+from commands import run, start, wait_for
 
-CONF = Path(__file__).parent / "conf"
 TIMINGS = ["wall_time_s", "steps_per_s"]
-
-
-def start(module: str, folder: Path, *arguments: str, runs: str = "runs") -> subprocess.Popen[str]:
-    command = [sys.executable, "-m", module, "--config-dir", str(CONF)]
-    command += [argument for argument in arguments if argument.startswith("-")]
-    command += ["experiment=tiny", "env=halfcheetah"]
-    command += [f"paths.runs={folder / runs}", f"paths.artifacts={folder / 'artifacts'}"]
-    command += [argument for argument in arguments if not argument.startswith("-")]
-    environment = {key: value for key, value in os.environ.items() if key != "WANDB_API_KEY"}
-    return subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, env=environment)
-
-
-def run(module: str, folder: Path, *arguments: str, runs: str = "runs") -> tuple[int, str]:
-    process = start(module, folder, *arguments, runs=runs)
-    output, _ = process.communicate(timeout=300)
-    return process.returncode, output
 
 
 def run_folders(folder: Path) -> list[Path]:
@@ -119,17 +99,19 @@ def test_same_seed_gives_the_same_numbers_in_another_folder(sweep, tmp_path):
 
 def test_killed_run_resumes_to_the_same_metrics(sweep):
     folder, _ = sweep
-    budget = ["algo=gailfe", "seed=0", "tracking=none", "env.num_iterations=200"]
-    process = start("gailfe.run", folder, *budget, runs="killed")
-    (path,) = wait_for(lambda: list(folder.glob("killed/**/checkpoint/state.pt")))
-    time.sleep(0.3)  # some iterations past the checkpoint
-    process.send_signal(signal.SIGKILL)
-    process.communicate()
-    run_folder = path.parents[1]
+    budget = ["algo=gailfe", "seed=0", "tracking=none", "env.num_iterations=12"]
+    code, output = run(
+        "gailfe.run", folder, *budget, runs="killed", dies_at_checkpoint=3
+    )  # one every 2 iterations
+    assert code == -signal.SIGKILL, output
+    (run_folder,) = (path.parent for path in folder.glob("killed/**/metrics.csv"))
+    assert len(metrics(run_folder)) == 6  # of which the last two come after the checkpoint that is left
     assert not (run_folder / "summary.json").exists()
+    assert len(list(run_folder.glob("checkpoint/*"))) == 2  # that one, and the one that was being written
     code, output = run("gailfe.run", folder, *budget, runs="killed")
     assert code == 0, output
-    assert "resumed" in output
+    assert "after iteration 4" in output
+    assert [path.name for path in run_folder.glob("checkpoint/*")] == ["state.pt"]
     code, _ = run("gailfe.run", folder, *budget, runs="whole")
     assert code == 0
     (uninterrupted,) = folder.glob("whole/**/metrics.csv")
@@ -137,22 +119,19 @@ def test_killed_run_resumes_to_the_same_metrics(sweep):
 
 
 def test_killed_expert_resumes_to_the_same_policy_and_curve(tmp_path):
-    longer, names = ["env.ppo.total_steps=8192"], ("killed", "whole")
+    longer, names = ["env.ppo.total_steps=2048"], ("killed", "whole")
+    code, output = run("expert.train", tmp_path / "killed", *longer, dies_at_checkpoint=3)
+    assert code == -signal.SIGKILL, output
     for name in names:
-        process = start("expert.train", tmp_path / name, *longer)
-        if name == "killed":
-            wait_for(lambda: list((tmp_path / "killed").glob("artifacts/experts/*.partial/checkpoint.pt")))
-            process.send_signal(signal.SIGKILL)
-            process.communicate()
-            process = start("expert.train", tmp_path / name, *longer)
-        output, _ = process.communicate()
-        assert process.returncode == 0, output
+        code, output = run("expert.train", tmp_path / name, *longer)
+        assert code == 0, output
         assert ("resumed after" in output) == (name == "killed")
     experts = [next((tmp_path / name).glob("artifacts/experts/*/curve.csv")).parent for name in names]
     killed, whole = ((expert / "policy.safetensors").read_bytes() for expert in experts)
     assert killed == whole
     curves = [pd.read_csv(expert / "curve.csv") for expert in experts]
-    pd.testing.assert_frame_equal(*(curve.drop(columns=TIMINGS) for curve in curves), check_exact=True)
+    resumed, uninterrupted = (curve.drop(columns=TIMINGS) for curve in curves)
+    pd.testing.assert_frame_equal(resumed, uninterrupted, check_exact=True)
     for curve in curves:  # the resumed one goes on counting where its checkpoint stood
         learning = curve["env_steps"].diff() / curve["steps_per_s"]
         assert (curve["wall_time_s"].diff()[1:] >= learning[1:]).all()
@@ -162,7 +141,7 @@ def test_two_processes_do_not_share_a_run_folder(sweep):
     folder, _ = sweep
     arguments = ["algo=gail", "seed=0", "tracking=none", "env.num_iterations=100000"]
     first = start("gailfe.run", folder, *arguments, runs="busy")
-    wait_for(lambda: list(folder.glob("busy/**/metrics.csv")))
+    wait_for(first, lambda: list(folder.glob("busy/**/metrics.csv")))
     code, output = run("gailfe.run", folder, *arguments, runs="busy")
     first.kill()
     first.communicate()
@@ -203,12 +182,3 @@ def test_evaluate_ends_with_one_line_of_json(sweep):
     assert record["episodes"] == 3
     assert record["length_mean"] == 40
     assert set(record) == {"env", "episodes", "return_mean", "return_std", "length_mean", "failures"}
-
-
-def wait_for(condition, seconds: float = 60.0):
-    deadline = time.monotonic() + seconds
-    while time.monotonic() < deadline:
-        if found := condition():
-            return found
-        time.sleep(0.02)
-    raise AssertionError("waited in vain")

@@ -28,7 +28,8 @@ from gailfe.config.schema import AnnotatorConfig, Config
 from gailfe.envs.trajectory import Demonstrations, Trajectory
 from gailfe.nn.policy import GaussianPolicy
 from gailfe.nn.policy_file import save_policy
-from gailfe.storage.store import MANIFEST, Store, artifact_key
+from gailfe.storage.names import MANIFEST
+from gailfe.storage.store import Store, artifact_key
 
 STEPS = 20
 ENV = dataclasses.replace(PENDULUM, max_episode_steps=STEPS)
@@ -241,3 +242,15 @@ def test_earlier_selves_add_their_failures_and_none_of_their_successes(tmp_path:
     assert summary["earlier_tried"] == 12
     assert 0 < summary["earlier_failed"] == len(added) < 12
     assert all(trajectory.total_reward < -100.0 for trajectory in added)
+
+
+def test_no_two_episodes_start_alike_whichever_checkpoint_they_are_of(tmp_path: Path, expert: Path) -> None:
+    folder = tmp_path / "expert"
+    shutil.copytree(expert, folder)
+    for iteration in (10, 20):  # copies of the expert: from the same state they would do the same
+        save_policy(checkpoint_folder(folder, iteration), expert_policy())
+    collected = make_config(min_return=-100.0, num_trajectories=4, earlier_checkpoints=2, earlier_episodes=12)
+    demonstrations, summary = collect(collected, folder)
+    starts = [t.observations[0].tobytes() for t in (*demonstrations.expert, *demonstrations.failed)]
+    assert summary["earlier_failed"] > 12, "both checkpoints must have failed: this test needs another threshold"
+    assert len(set(starts)) == len(starts)

@@ -11,6 +11,7 @@ from typing import Any
 
 import hydra
 import pytest
+from helpers import compose
 from hydra.errors import HydraException
 from omegaconf import OmegaConf
 
@@ -83,11 +84,6 @@ EDGES: dict[str, tuple[list[Any], list[Any]]] = {
     "tracking.mode": (["offline", "online"], ["disabled", "Online"]),
 }
 NAMES_AND_WORDS = {key for key, (taken, _) in EDGES.items() if isinstance(taken[0], str)}
-
-
-def compose(*overrides: str) -> Config:
-    with hydra.initialize_config_module("conf", version_base="1.3"):
-        return parse(hydra.compose("config", list(overrides)))
 
 
 @pytest.fixture(scope="module")
@@ -166,6 +162,10 @@ def test_every_number_has_edges() -> None:
         (["algo.name=.."], ["algo.name=..", "folder"]),
         (["env.name=."], ["env.name=.", "folder"]),
         (["algo.failures.lambda_init=20"], ["algo.failures.lambda_init=20", "lambda_max=10"]),
+        (
+            ["algo.failures.rule=dual_floor", "algo.failures.lambda_init=0.05"],
+            ["algo.failures.lambda_init=0.05", "lambda_min=0.1", "rule=dual_floor"],
+        ),
         (["expert=pretrained", "demonstrations.earlier_checkpoints=1"], ["earlier_checkpoints=1", "pretrained"]),
         (["expert._target_=nowhere.Expert"], ["expert._target_=nowhere.Expert", "imported"]),
         (["expert._target_=builtins.dict"], ["expert._target_=builtins.dict", "Config"]),
@@ -173,6 +173,10 @@ def test_every_number_has_edges() -> None:
         (["expert.learning_rate=inf"], ["expert.learning_rate=inf", "finite"]),
         (["expert.gama=0.9"], ["expert", "gama"]),
         (["+expert.gama=0.9"], ["expert", "gama"]),
+        (
+            ["algo.policy_update=ppo", "algo.ppo.minibatch_size=341"],
+            ["algo.ppo.minibatch_size=341", "algo.steps_per_iteration=1024"],
+        ),
         (["demonstrations.max_attempts=29"], ["max_attempts=29", "num_trajectories=30"]),
         (["demonstrations=minari"], ["demonstrations.dataset=None", "folder"]),
         (["demonstrations.split=true"], ["demonstrations.split=True", "demonstrations=minari"]),
@@ -206,11 +210,47 @@ def test_what_an_environment_lacks_may_be_supplied_and_its_annotator_replaced() 
     assert compose("env=walker2d", "annotator=upside_down").annotator.name == "upside_down"
 
 
-def test_gail_has_no_failures_and_gailfe_has_all_else_in_common_with_it() -> None:
-    gail, gailfe = compose("algo=gail").algo, compose("algo=gailfe").algo
+@pytest.mark.parametrize("suffix", ["", "_2016"])
+def test_gail_has_no_failures_and_gailfe_has_all_else_in_common_with_it(suffix: str) -> None:
+    gail, gailfe = (compose(f"algo={name}{suffix}").algo for name in ("gail", "gailfe"))
     assert gail.failures is None
-    assert gailfe.failures is not None
-    assert dataclasses.replace(gailfe, name="gail", failures=None) == gail
+    assert gailfe.failures == compose("algo=gailfe").algo.failures
+    assert dataclasses.replace(gailfe, name=gail.name, failures=None) == gail
+
+
+def test_the_papers_probable_setting_is_that_of_openai_baselines() -> None:
+    algo = dataclasses.asdict(compose("algo=gail_2016").algo)
+    del algo["_target_"], algo["ppo"]  # the latter has no effect
+    assert algo == {
+        "name": "gail_2016",
+        "num_envs": 1,
+        "steps_per_iteration": 1024,
+        "order": "policy_first",
+        "gamma": 0.995,
+        "gae_lambda": 0.97,
+        "reward": "log_d",
+        "lambda_h": 0.0,
+        "policy": {"hidden_sizes": [100, 100], "log_std_init": 0.0},
+        "value": {"hidden_sizes": [100, 100], "learning_rate": 1e-3, "epochs": 5, "minibatch_size": 128},
+        "policy_update": "trpo",
+        "trpo": {
+            "max_kl": 0.01,
+            "cg_iterations": 10,
+            "cg_damping": 0.1,
+            "fisher_subsample": 5,
+            "max_backtracks": 10,
+            "backtrack_ratio": 0.5,
+        },
+        "discriminator": {
+            "hidden_sizes": [100, 100],
+            "learning_rate": 3e-4,
+            "updates": 1,
+            "batch_size": None,
+            "logit_entropy": 1e-3,
+            "gradient_penalty": 0.0,
+        },
+        "failures": None,
+    }
 
 
 @pytest.mark.parametrize(
@@ -221,12 +261,22 @@ def test_gail_has_no_failures_and_gailfe_has_all_else_in_common_with_it() -> Non
         ("gamma", 1.0001, "between 0 and 1"),
         ("gae_lambda", float("nan"), "between 0 and 1"),
         ("lambda_h", -1e-9, "at least 0"),
+        ("reward", "log_one_minus_d", "one of log_d, logit"),
         ("policy.hidden_sizes", [], "each at least 1"),
         ("policy.log_std_init", float("inf"), "finite"),
         ("value.hidden_sizes", [8, 0], "each at least 1"),
         ("value.learning_rate", 0.0, "greater than 0"),
         ("value.epochs", 0, "at least 1"),
         ("value.minibatch_size", 0, "at least 1"),
+        ("order", "policy_last", "one of discriminator_first, policy_first"),
+        ("trpo.fisher_subsample", 0, "at least 1"),
+        ("policy_update", "a2c", "one of trpo, ppo"),
+        ("ppo.learning_rate", 0.0, "greater than 0"),
+        ("ppo.epochs", 0, "at least 1"),
+        ("ppo.minibatch_size", 1, "at least 2"),
+        ("ppo.clip", 0.0, "greater than 0"),
+        ("ppo.target_kl", 0.0, "greater than 0"),
+        ("ppo.max_grad_norm", -1.0, "greater than 0"),
         ("trpo.max_kl", 0.0, "greater than 0"),
         ("trpo.cg_iterations", 0, "at least 1"),
         ("trpo.cg_damping", -0.1, "at least 0"),
@@ -244,6 +294,12 @@ def test_gail_has_no_failures_and_gailfe_has_all_else_in_common_with_it() -> Non
         ("failures.lambda_init", -1.0, "at least 0"),
         ("failures.lambda_learning_rate", -1.0, "at least 0"),
         ("failures.lambda_max", float("inf"), "finite"),
+        ("failures.lambda_min", 0.0, "greater than 0"),
+        ("failures.margin", float("nan"), "finite"),
+        ("failures.rule", "primal", "one of dual, fixed, dual_floor, relative"),
+        ("failures.source", "experts", "one of demonstrations, own, both"),
+        ("failures.sampling", "steps", "one of pairs, trajectories"),
+        ("failures.max_age", 0, "at least 1"),
     ],
 )
 def test_a_key_of_gailfe_out_of_range_is_refused_by_key_value_and_what_is_valid(

@@ -2,25 +2,39 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import hydra
 import pytest
 import torch
-from test_imitation import EXPERT, FAILED, HOPPER, everything, fell, gail_config, gailfe_config
+from helpers import HOPPER, everything, make_algo, make_failures, make_trajectory
 from torch import Tensor
 
+from gailfe.algorithms.clipped import ClippedUpdate
 from gailfe.algorithms.imitation import ImitationConfig, Imitator
 from gailfe.commands import prepare
 from gailfe.config.keys import ConfigError
-from gailfe.envs.trajectory import Demonstrations
+from gailfe.envs.trajectory import Demonstrations, Trajectory
 
-CONFIGS = [gail_config(), gailfe_config()]
+EXPERT = [make_trajectory(40, terminated=False)]
+FAILED = [make_trajectory(25, seed=10)]
+GAIL = make_algo()
+CONFIGS = {
+    "gail": GAIL,
+    "gailfe": make_algo(make_failures(capacity=50, z_f=-0.2, lambda_learning_rate=0.1)),
+    "ppo": make_algo(policy_update="ppo", discriminator=replace(GAIL.discriminator, batch_size=None)),
+}
+
+
+def fell(trajectory: Trajectory) -> bool:
+    return trajectory.terminated
 
 
 def make(config: ImitationConfig, device: str) -> Imitator:
     return Imitator(config, HOPPER, Demonstrations(EXPERT, FAILED), fell, 0, device)
 
 
-@pytest.mark.parametrize("config", CONFIGS, ids=["gail", "gailfe"])
+@pytest.mark.parametrize("config", CONFIGS.values(), ids=CONFIGS)
 def test_an_iteration_mixes_no_devices(config: ImitationConfig, monkeypatch: pytest.MonkeyPatch) -> None:
     """On torch's meta device: it has no values and needs no accelerator, but refuses tensors of another one."""
     to_cpu = Tensor.cpu
@@ -28,7 +42,10 @@ def test_an_iteration_mixes_no_devices(config: ImitationConfig, monkeypatch: pyt
     monkeypatch.setattr(Tensor, "item", lambda _: 0.5)
     monkeypatch.setattr(Tensor, "__bool__", lambda _: True)
     imitator = make(config, "meta")
-    for optimizer in (imitator.optimizer, imitator.value.optimizer):
+    optimizers = [imitator.optimizer, imitator.value.optimizer]
+    if isinstance(imitator.policy_update, ClippedUpdate):
+        optimizers.append(imitator.policy_update.optimizer)
+    for optimizer in optimizers:
         monkeypatch.setattr(optimizer, "step", lambda: None)  # fused kernels don't know meta
     for _ in range(3):
         imitator.iterate()
@@ -40,7 +57,7 @@ def test_an_iteration_mixes_no_devices(config: ImitationConfig, monkeypatch: pyt
 
 
 @pytest.mark.skipif(not torch.cuda.is_available(), reason="no CUDA device")
-@pytest.mark.parametrize("config", CONFIGS, ids=["gail", "gailfe"])
+@pytest.mark.parametrize("config", CONFIGS.values(), ids=CONFIGS)
 def test_an_iteration_on_cuda_is_one_on_the_cpu_but_for_rounding(config: ImitationConfig) -> None:
     here, there = make(config, "cpu"), make(config, "cuda")
     there.load_state_dict(here.state_dict())

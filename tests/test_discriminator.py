@@ -7,7 +7,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 import torch
-from helpers import GAIL, assert_same_tensors, seeded
+from helpers import GAIL, assert_same_tensors, make_failures, seeded
 from torch import Tensor
 
 from gailfe.algorithms.discriminator import (
@@ -19,6 +19,8 @@ from gailfe.algorithms.discriminator import (
     logit_entropy,
     reward,
 )
+from gailfe.algorithms.failures import FailedPairs
+from gailfe.algorithms.multiplier import Multiplier
 
 Z_F = -0.6931
 
@@ -30,6 +32,15 @@ def make(hidden: list[int] | None = None, seed: int = 0) -> Discriminator:
 
 def pairs(shift: float, seed: int, rows: int = 256) -> Tensor:
     return shift + 0.5 * torch.randn(rows, 5, generator=seeded(seed))
+
+
+def batch(failed: Tensor) -> FailedPairs:
+    """Failed pairs, the second half of them the agent's own."""
+    return FailedPairs(failed, torch.arange(len(failed)) >= len(failed) // 2)
+
+
+def held(lambda_f: float) -> Multiplier:
+    return Multiplier(make_failures(rule="fixed", z_f=Z_F, lambda_init=lambda_f))
 
 
 def train(
@@ -45,7 +56,14 @@ def train(
     optimizer = torch.optim.Adam(discriminator.parameters(), lr=0.01)
     for _ in range(steps):
         info = discriminator_step(
-            discriminator, optimizer, policy, expert, failed, lambda_f, Z_F, settings, seeded(0)
+            discriminator,
+            optimizer,
+            policy,
+            expert,
+            None if failed is None else batch(failed),
+            held(lambda_f),
+            settings,
+            seeded(0),
         )
     return info
 
@@ -57,7 +75,8 @@ def test_d_goes_to_one_on_the_policys_pairs_and_to_zero_on_the_experts() -> None
     assert torch.sigmoid(discriminator(expert)).mean() < 0.05
     assert info["d_policy"] > 0.95
     assert info["d_expert"] < 0.05
-    assert reward(discriminator(expert)).mean() > 10 * reward(discriminator(policy)).mean()
+    paid = [reward(discriminator(source), "log_d").mean() for source in (policy, expert)]
+    assert paid[1] > 10 * paid[0]
 
 
 def test_failures_are_pushed_to_the_policys_side_the_harder_the_larger_lambda_f() -> None:
@@ -72,9 +91,17 @@ def test_failures_are_pushed_to_the_policys_side_the_harder_the_larger_lambda_f(
 
 def test_the_reward_is_minus_log_d_and_positive() -> None:
     logits = torch.linspace(-20, 15, 50, dtype=torch.float64)
-    torch.testing.assert_close(reward(logits), -torch.log(torch.sigmoid(logits)))
-    assert (reward(logits) > 0).all()
-    assert (reward(logits).diff() < 0).all()  # the more it looks like the policy, the less it pays
+    rewards = reward(logits, "log_d")
+    torch.testing.assert_close(rewards, -torch.log(torch.sigmoid(logits)))
+    assert (rewards > 0).all()
+    assert (rewards.diff() < 0).all()  # the more it looks like the policy, the less it pays
+
+
+def test_the_reward_can_be_the_log_ratio_which_punishes_pairs_that_look_like_the_policys() -> None:
+    logits = torch.linspace(-8, 8, 33, dtype=torch.float64)
+    d, rewards = torch.sigmoid(logits), reward(logits, "logit")
+    torch.testing.assert_close(rewards, torch.log(1 - d) - torch.log(d))
+    assert torch.equal(rewards < 0, d > 0.5)
 
 
 @pytest.mark.parametrize("lambda_f", [0.0, 0.7, 3.0])
@@ -117,7 +144,7 @@ def test_with_lambda_f_zero_a_step_is_gails_bit_for_bit(updates: int) -> None:
 
 def test_z_f_moves_the_objective_by_lambda_f_and_no_gradient() -> None:
     logits = torch.randn(3, 20, generator=seeded(0), dtype=torch.float64)
-    loose, tight = (gailfe_objective(*logits, 2.0, z_f).item() for z_f in (-1.0, -0.25))
+    loose, tight = (gailfe_objective(logits[0], logits[1], logits[2], 2.0, z_f).item() for z_f in (-1.0, -0.25))
     assert loose - tight == pytest.approx(2.0 * 0.75)
 
 
@@ -140,7 +167,8 @@ def test_the_entropy_term_keeps_d_from_saturating() -> None:
 def test_saturated_logits_give_finite_losses_and_gradients(magnitude: float) -> None:
     logits = torch.tensor([[-magnitude, magnitude]] * 3, requires_grad=True)
     policy, expert, failed = logits
-    total = gailfe_objective(policy, expert, failed, 1.0, Z_F) + logit_entropy(policy) + reward(policy).mean()
+    total = gailfe_objective(policy, expert, failed, 1.0, Z_F) + logit_entropy(policy)
+    total = total + reward(policy, "log_d").mean()
     (gradient,) = torch.autograd.grad(total, logits)
     assert torch.isfinite(total)
     assert torch.isfinite(gradient).all()
@@ -151,7 +179,9 @@ def test_saturated_logits_give_finite_losses_and_gradients(magnitude: float) -> 
 def test_the_gradient_penalty_is_the_squared_distance_of_the_gradients_norm_from_one() -> None:
     discriminator = make(hidden=[])  # linear: the gradient is the weight everywhere
     policy, expert = pairs(1.0, 1), pairs(-1.0, 2)
-    weight = discriminator.logit[0].weight
+    layer = discriminator.logit[0]
+    assert isinstance(layer, torch.nn.Linear)
+    weight = layer.weight
     for norm in (0.25, 1.0, 3.0):
         with torch.no_grad():
             weight.mul_(norm / weight.norm())
@@ -226,7 +256,9 @@ def test_a_steps_gradient_is_the_finite_difference_of_the_whole_loss(
 
     optimizer = torch.optim.SGD(discriminator.parameters(), lr=0.0)
     config = replace(GAIL.discriminator, **settings)  # type: ignore[arg-type]
-    info = discriminator_step(discriminator, optimizer, *sources, lambda_f, Z_F, config, seeded(7))
+    info = discriminator_step(
+        discriminator, optimizer, *sources[:2], batch(sources[2]), held(lambda_f), config, seeded(7)
+    )
     assert info["discriminator_loss"] == pytest.approx(loss(), rel=1e-12)
     for weight, parameter in zip(weights, discriminator.parameters(), strict=True):
         assert parameter.grad is not None
@@ -247,7 +279,8 @@ def test_a_step_goes_down_the_loss_with_the_fused_optimiser_that_training_uses()
     for discriminator, fused in ((ours, True), (plain, False)):
         optimizer = torch.optim.Adam(discriminator.parameters(), lr=0.01, fused=fused)
         for _ in range(3):  # a gradient left over from the step before would show
-            discriminator_step(discriminator, optimizer, *sources, 2.0, Z_F, config, seeded(7))
+            failed = batch(sources[2])
+            discriminator_step(discriminator, optimizer, *sources[:2], failed, held(2.0), config, seeded(7))
     for parameter, other in zip(ours.parameters(), plain.parameters(), strict=True):
         torch.testing.assert_close(parameter, other, rtol=1e-4, atol=1e-6)
 
@@ -269,7 +302,7 @@ def test_a_step_reports_the_means_before_it_and_only_what_exists() -> None:
         d_policy, d_expert, d_failed = (torch.sigmoid(discriminator(p)).double() for p in (policy, expert, failed))
     gail = train(make(), policy, expert, steps=1)
     gailfe = train(make(), policy, expert, failed, lambda_f=2.0, steps=1)
-    assert gail.keys() == {"discriminator_loss", "d_policy", "d_expert"}
+    assert gail.keys() == {"discriminator_loss", "d_policy", "d_expert", "log_d_policy"}
     assert gailfe["d_policy"] == pytest.approx(d_policy.mean().item(), rel=1e-5)
     assert gailfe["d_expert"] == pytest.approx(d_expert.mean().item(), rel=1e-5)
     assert gailfe["d_failed"] == pytest.approx(d_failed.mean().item(), rel=1e-5)
@@ -278,3 +311,40 @@ def test_a_step_reports_the_means_before_it_and_only_what_exists() -> None:
     assert gail["discriminator_loss"] == pytest.approx(loss, rel=1e-5)
     constraint = d_failed.log().mean().item() - Z_F
     assert gailfe["discriminator_loss"] == pytest.approx(loss - 2.0 * constraint, rel=1e-5)
+
+
+@pytest.mark.parametrize("failed_own", [0, 7, 20])
+def test_log_d_of_the_failures_is_reported_by_source_where_there_is_one(failed_own: int) -> None:
+    discriminator, sources = make(), [pairs(shift, i, rows=20) for i, shift in enumerate((0.5, -0.5, 0.0))]
+    optimizer = torch.optim.SGD(discriminator.parameters(), lr=0.0)
+    own = torch.arange(20) < failed_own
+    failed = FailedPairs(sources[2], own)
+    info = discriminator_step(
+        discriminator, optimizer, *sources[:2], failed, held(1.0), GAIL.discriminator, seeded(0)
+    )
+    with torch.no_grad():
+        policy, values = (torch.log(torch.sigmoid(discriminator(sources[i]))) for i in (0, 2))
+    assert info["log_d_policy"] == pytest.approx(policy.mean().item(), rel=1e-5)
+    assert info["log_d_failed"] == pytest.approx(values.mean().item(), rel=1e-5)
+    for name, chosen in (("own", own), ("demonstrations", ~own)):
+        if chosen.any():
+            assert info[f"log_d_failed_{name}"] == pytest.approx(values[chosen].mean().item(), rel=1e-5)
+        else:
+            assert f"log_d_failed_{name}" not in info
+
+
+@pytest.mark.parametrize("lambda_f", [0.5, 4.0])
+def test_a_relative_constraint_has_the_gradient_of_a_constant_threshold(lambda_f: float) -> None:
+    sources = [pairs(shift, i, rows=20).double() for i, shift in enumerate((0.5, -0.5, 0.0))]
+    gradients, losses = [], []
+    for rule in ("fixed", "relative"):
+        discriminator = make().double()
+        optimizer = torch.optim.SGD(discriminator.parameters(), lr=0.0)
+        multiplier = Multiplier(make_failures(rule=rule, z_f=Z_F, margin=0.3, lambda_init=lambda_f))
+        info = discriminator_step(
+            discriminator, optimizer, *sources[:2], batch(sources[2]), multiplier, GAIL.discriminator, seeded(0)
+        )
+        gradients.append({name: p.grad for name, p in discriminator.named_parameters() if p.grad is not None})
+        losses.append(info["discriminator_loss"])
+    assert_same_tensors(*gradients)
+    assert losses[1] - losses[0] == pytest.approx(lambda_f * (info["log_d_policy"] + 0.3 - Z_F))

@@ -150,7 +150,7 @@ def test_an_environment_that_cannot_be_used_is_refused_by_key_and_value(
 
 
 def test_an_environment_without_any_time_limit_is_refused() -> None:
-    gymnasium.register(id="EndlessPendulum-v0", entry_point=PendulumEnv)
+    gymnasium.register(id="EndlessPendulum-v0", entry_point=PendulumEnv)  # type: ignore[arg-type]
     with pytest.raises(ConfigError, match=r"env\.max_episode_steps=null.*EndlessPendulum-v0"):
         episode_limit(EnvConfig(id="EndlessPendulum-v0"))
     assert episode_limit(EnvConfig(id="EndlessPendulum-v0", max_episode_steps=9)) == 9

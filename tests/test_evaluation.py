@@ -127,7 +127,7 @@ def test_evaluation_changes_nothing_in_the_policy() -> None:
 def test_the_log_std_has_no_part_in_it() -> None:
     policy = pendulum_policy()
     with torch.no_grad():
-        policy.log_std += 2.0
+        policy.log_std.add_(2.0)
     assert Evaluator(PENDULUM_SHORT, 3, seed=0)(policy).returns.tolist() == returns()
 
 

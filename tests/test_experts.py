@@ -11,8 +11,8 @@ import pytest
 from analysis.experts import load_experts, main, page
 
 
-def make_expert(artifacts: Path, name: str, env_id: str, seed: int, chosen: int) -> None:
-    folder = artifacts / "experts" / f"{name}-{seed}"
+def make_expert(artifacts: Path, name: str, env_id: str, seed: int, chosen: int, suffix: str = "") -> None:
+    folder = artifacts / "experts" / f"{name}-{seed}{suffix}"
     folder.mkdir(parents=True)
     recipe = {"env": {"id": env_id}, "expert": {"seed": seed, "eval_episodes": 10}}
     (folder / "manifest.json").write_text(json.dumps({"recipe": recipe}))
@@ -30,9 +30,20 @@ def artifacts(tmp_path: Path) -> Path:
     make_expert(tmp_path, "hopper", "Hopper-v5", 1, chosen=30)
     make_expert(tmp_path, "hopper", "Hopper-v5", 0, chosen=40)
     make_expert(tmp_path, "ant", "Ant-v5", 0, chosen=20)
-    unfinished = tmp_path / "experts" / "ant-1.partial"
-    unfinished.mkdir()
+    (tmp_path / "experts" / "ant-1.partial").mkdir()
+    make_expert(tmp_path, "ant", "Ant-v5", 2, chosen=20, suffix=".partial")  # complete, but not yet in its place
+    make_expert(tmp_path, "ant", "Ant-v5", 0, chosen=20, suffix=".corrupt-17")  # damaged, and made again since
     return tmp_path
+
+
+def make_foreign_expert(artifacts: Path) -> None:
+    """As expert=sb3 leaves it: no training, so no curve, no seed and no checkpoint that was chosen."""
+    folder = artifacts / "experts" / "hopper-sb3"
+    folder.mkdir(parents=True)
+    recipe = {"env": {"id": "Hopper-v5"}, "expert": {"algo": "sac", "eval_episodes": 10}}
+    (folder / "manifest.json").write_text(json.dumps({"recipe": recipe}))
+    evaluation = {"episodes": 50, "eval_return_mean": 3210.0, "eval_return_std": 7.0}
+    (folder / "evaluation.json").write_text(json.dumps(evaluation))
 
 
 def test_experts_are_read_by_task_and_seed_with_the_checkpoint_that_was_chosen(artifacts: Path) -> None:
@@ -55,6 +66,28 @@ def test_the_command_draws_and_writes_the_curves(artifacts: Path, capsys: pytest
     assert len(curves) == 12
     assert set(curves["env"]) == {"Ant-v5", "Hopper-v5"}
     assert str(out / "experts.png") in capsys.readouterr().out
+
+
+def test_an_expert_trained_elsewhere_is_in_the_table_and_the_others_are_drawn(
+    artifacts: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    make_foreign_expert(artifacts)
+    out = artifacts / "out"
+    assert main([f"artifacts={artifacts}", f"out={out}"]) == 0
+    assert "| Hopper-v5 | – | 3210 ± 7 | 50 | – | – | – |" in capsys.readouterr().out
+    assert len(pd.read_csv(out / "curves.csv")) == 12
+    assert (out / "experts.png").exists()
+
+
+def test_a_store_of_experts_trained_elsewhere_alone_has_a_table_and_no_figure(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    make_foreign_expert(tmp_path)
+    assert main([f"artifacts={tmp_path}", f"out={tmp_path / 'out'}"]) == 0
+    printed = capsys.readouterr().out
+    assert "3210 ± 7" in printed
+    assert "no learning curve" in printed
+    assert not (tmp_path / "out").exists()
 
 
 def test_a_store_without_experts_and_a_wrong_key_are_told(

@@ -80,12 +80,28 @@ def test_each_env_is_a_panel_with_its_seeds_means_and_expert(tmp_path):
     assert [2000.0, 2000.0] in [y for _, y in hopper]
 
 
-def test_legend_counts_the_seeds_and_the_note_names_the_spread_and_the_gaps(tmp_path):
+@pytest.mark.parametrize(("iterations", "best"), [(17, 400.0), (4, 1.0), (1000, 6700.0)])
+def test_every_tick_is_labelled_with_its_own_value_and_iterations_are_whole(tmp_path, iterations, best):
+    make_run(tmp_path, evaluated={1: 0.0, iterations: best}, iterations=iterations, expert=None)
+    (axis, *_) = draw_panels(load_curves(tmp_path), "eval_return_mean", None, []).axes
+    for along in (axis.xaxis, axis.yaxis):
+        for position in along.get_majorticklocs():
+            label = along.get_major_formatter()(position).replace("\N{MINUS SIGN}", "-").replace(",", "")
+            assert float(label) == pytest.approx(position, abs=1e-9)
+    assert all(position == round(position) for position in axis.xaxis.get_majorticklocs())
+
+
+def test_legend_counts_the_seeds_and_the_note_names_the_interval_and_the_gaps(tmp_path):
     curves = load_curves(make_sweep(tmp_path))
     figure = draw_panels(curves, "eval_return_mean", "Study", ["hopper/gail/seed=2: 1 of 4 iterations"])
-    legend = [text.get_text() for text in figure.axes[0].get_legend().get_texts()]
-    assert legend == ["GAIL (2 seeds)", "GAILFE (2 seeds)", "Expert (2,000)"]
-    assert "standard deviation over seeds" in figure.get_supxlabel()
+    legend = figure.axes[0].get_legend()
+    assert legend is not None
+    assert [text.get_text() for text in legend.get_texts()] == [
+        "GAIL (2 seeds)",
+        "GAILFE (2 seeds)",
+        "Expert (2,000)",
+    ]
+    assert "95% bootstrap interval" in figure.get_supxlabel()
     assert "hopper/gail/seed=2: 1 of 4 iterations" in figure.get_supxlabel()
     assert "1,024 environment steps" in figure.axes[0].get_xlabel()
     assert figure.get_suptitle() == "Study"

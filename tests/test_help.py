@@ -4,15 +4,15 @@ from __future__ import annotations
 
 import subprocess
 import sys
-from pathlib import Path
 
-import conf
+from gailfe.config.folders import CONF
 from gailfe.config.help import help_page
 
 
 def test_help_lists_every_option_of_every_group_with_a_line_about_it() -> None:
-    lines = help_page().splitlines()
-    options = [path for path in Path(conf.__file__).parent.glob("*/*.yaml") if not path.stem.startswith("_")]
+    lines = help_page("usage").splitlines()
+    assert lines[0] == "usage"
+    options = [path for path in CONF.glob("*/*.yaml") if not path.stem.startswith("_")]
     assert len(options) > 15
     for path in options:
         (line,) = [line for line in lines if line.split()[:1] == [f"{path.parent.name}={path.stem}"]]

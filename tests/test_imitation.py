@@ -17,6 +17,7 @@ from helpers import (
     PENDULUM,
     assert_same_tensors,
     box,
+    everything,
     make_algo,
     make_failures,
     make_policy,
@@ -25,6 +26,7 @@ from helpers import (
 from torch import Tensor
 from user_envs import own
 
+import gailfe.algorithms.advantages
 import gailfe.algorithms.imitation
 from gailfe.algorithms.advantages import generalized_advantages
 from gailfe.algorithms.imitation import ImitationConfig, Imitator
@@ -66,15 +68,6 @@ def make_imitator(
     return Imitator(config, env, Demonstrations(expert, failed), annotator, seed)
 
 
-def everything(imitator: Imitator) -> dict[str, Tensor]:
-    modules = {"policy": imitator.policy, "value": imitator.value, "discriminator": imitator.discriminator}
-    tensors = {f"{k}.{name}": t for k, m in modules.items() for name, t in m.state_dict().items()}
-    if imitator.failures is not None and imitator.multiplier is not None:
-        tensors["failures"] = imitator.failures.pairs()
-        tensors["lambda_f"] = torch.tensor(imitator.multiplier.value, dtype=torch.float64)
-    return {key: tensor.clone() for key, tensor in tensors.items()}
-
-
 @pytest.mark.parametrize("config", [gail_config(), gailfe_config()], ids=["gail", "gailfe"])
 def test_the_environments_rewards_change_nothing_that_is_learned(
     config: ImitationConfig, monkeypatch: pytest.MonkeyPatch
@@ -98,7 +91,7 @@ def test_the_environments_rewards_change_nothing_that_is_learned(
 
 @pytest.mark.parametrize("config", [gail_config(), gailfe_config()], ids=["gail", "gailfe"])
 def test_the_same_seed_gives_the_same_numbers_and_another_seed_others(config: ImitationConfig) -> None:
-    runs = []
+    runs: list[tuple[list[dict[str, float]], dict[str, Tensor]]] = []
     for seed in (1, 1, 2):
         torch.manual_seed(len(runs))  # the global generator has no part in it
         np.random.seed(len(runs))  # noqa: NPY002
@@ -109,7 +102,21 @@ def test_the_same_seed_gives_the_same_numbers_and_another_seed_others(config: Im
     assert runs[0][0] != runs[2][0]
 
 
-@pytest.mark.parametrize("config", [gail_config(), gailfe_config(capacity=15)], ids=["gail", "gailfe"])
+RESUMED = {
+    "gail": gail_config(),
+    "gailfe": gailfe_config(capacity=15),
+    "ppo": make_algo(policy_update="ppo"),
+    "2016": make_algo(
+        num_envs=1,
+        order="policy_first",
+        discriminator=replace(make_algo().discriminator, batch_size=None),
+        trpo=replace(GAIL.trpo, fisher_subsample=5),
+    ),
+    "relative": make_algo(make_failures(rule="relative", sampling="trajectories", max_age=2)),
+}
+
+
+@pytest.mark.parametrize("config", RESUMED.values(), ids=RESUMED)
 def test_a_restored_learner_continues_bit_for_bit(config: ImitationConfig, tmp_path: Path) -> None:
     original, restored = make_imitator(config, 0, FAILED), make_imitator(config, 5)
     for _ in range(3):
@@ -155,10 +162,11 @@ def test_without_failures_gailfe_is_gail_bit_for_bit_until_the_first_one_arrives
     assert not all(torch.equal(weights[key], others[key]) for key in weights)
 
 
-def test_advantages_come_from_minus_log_d_and_the_values_of_the_true_successors(
-    monkeypatch: pytest.MonkeyPatch,
+@pytest.mark.parametrize("form", ["log_d", "logit"])
+def test_advantages_come_from_the_reward_and_the_values_of_the_true_successors(
+    form: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    agent = make_imitator(gail_config())
+    agent = make_imitator(make_algo(reward=form))
     batches, calls = [], []
     collect = agent.collector.collect
 
@@ -170,7 +178,8 @@ def test_advantages_come_from_minus_log_d_and_the_values_of_the_true_successors(
         batch, normalizer = batches[-1], agent.policy.normalizer
         x = normalizer(batch.observations)
         d = torch.sigmoid(agent.discriminator(torch.cat([x, batch.actions], dim=-1)))  # bounds are ±1
-        torch.testing.assert_close(rewards, -torch.log(d))
+        expected = -torch.log(d) + (torch.log(1 - d) if form == "logit" else 0)
+        torch.testing.assert_close(rewards, expected, rtol=1e-4, atol=1e-5)
         torch.testing.assert_close(values, agent.value(x))
         torch.testing.assert_close(next_values, agent.value(normalizer(batch.next_observations)))
         assert torch.equal(rest[0], batch.terminated)
@@ -180,19 +189,103 @@ def test_advantages_come_from_minus_log_d_and_the_values_of_the_true_successors(
         return generalized_advantages(rewards, values, next_values, *rest)
 
     monkeypatch.setattr(agent.collector, "collect", record)
-    monkeypatch.setattr(gailfe.algorithms.imitation, "generalized_advantages", check)
+    monkeypatch.setattr(gailfe.algorithms.advantages, "generalized_advantages", check)
     metrics = [agent.iterate() for _ in range(3)]
     assert [row["reward_mean"] for row in metrics] == [rewards.mean().item() for rewards in calls]
 
 
-def test_lambda_f_is_logged_as_used_and_moves_by_the_logged_slack() -> None:
-    imitator = make_imitator(gailfe_config(), failed=FAILED)
+@pytest.mark.parametrize("order", ["discriminator_first", "policy_first"])
+def test_the_policy_is_paid_by_d_after_its_update_or_as_the_iteration_before_left_it(
+    order: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    agent = make_imitator(make_algo(order=order))
+    paid_by, fit = [], agent.value.fit
+    weights = agent.discriminator.state_dict()
+
+    def record(*arguments: Any) -> float:
+        paid_by.append({key: tensor.clone() for key, tensor in weights.items()})
+        return fit(*arguments)
+
+    monkeypatch.setattr(agent.value, "fit", record)  # the policy has been trained just before
+    left = [{key: tensor.clone() for key, tensor in weights.items()}]
+    for _ in range(3):
+        agent.iterate()
+        left.append({key: tensor.clone() for key, tensor in weights.items()})
+    assert not torch.equal(left[0]["logit.0.weight"], left[1]["logit.0.weight"])
+    expected = left[1:] if order == "discriminator_first" else left[:-1]
+    for used, state in zip(paid_by, expected, strict=True):
+        assert_same_tensors(used, state)
+
+
+def test_without_a_batch_size_d_sees_each_of_the_policys_pairs_once_and_as_many_of_the_others(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    whole = replace(make_algo().discriminator, batch_size=None, updates=2)
+    agent = make_imitator(make_algo(make_failures(), discriminator=whole), failed=FAILED)
+    batches, seen = [], []
+    collect, step = agent.collector.collect, gailfe.algorithms.imitation.discriminator_step
+
+    def collected(*arguments: Any) -> Batch:
+        batches.append(collect(*arguments))
+        return batches[-1]
+
+    def record(*arguments: Any) -> dict[str, float]:
+        seen.append(arguments[2:5])
+        return step(*arguments)
+
+    monkeypatch.setattr(agent.collector, "collect", collected)
+    monkeypatch.setattr(gailfe.algorithms.imitation, "discriminator_step", record)
+    agent.iterate()
+    actions = batches[0].actions.flatten(0, 1)  # bounds are ±1
+    assert len(seen) == 2
+    for policy, expert, failed in seen:
+        assert torch.equal(policy[:, -actions.shape[1] :], actions)
+        assert len(expert) == len(failed.pairs) == len(policy) == agent.steps_per_iteration
+
+
+@pytest.mark.parametrize("rule", ["dual", "relative"])
+def test_lambda_f_is_logged_as_used_and_moves_by_the_logged_slack(rule: str) -> None:
+    settings = make_failures(rule=rule, z_f=-0.2, margin=0.4, lambda_learning_rate=0.1)
+    imitator = make_imitator(make_algo(settings), failed=FAILED)
     rows = [imitator.iterate() for _ in range(4)]
-    assert imitator.config.failures is not None
-    assert rows[0]["lambda_f"] == imitator.config.failures.lambda_init
+    assert rows[0]["lambda_f"] == settings.lambda_init
     for row, after in pairwise(rows):
-        expected = row["lambda_f"] - 0.1 * (row["log_d_failed"] - -0.2)
-        assert after["lambda_f"] == pytest.approx(expected)
+        threshold = row["log_d_policy"] + 0.4 if rule == "relative" else -0.2
+        assert row["slack"] == pytest.approx(row["log_d_failed"] - threshold)
+        assert after["lambda_f"] == pytest.approx(row["lambda_f"] - 0.1 * row["slack"])
+
+
+@pytest.mark.parametrize("source", ["demonstrations", "own", "both"])
+def test_beta_f_takes_the_failures_of_its_source_and_log_d_is_reported_by_source(source: str) -> None:
+    imitator = make_imitator(make_algo(make_failures(source=source)), failed=FAILED)
+    rows = [imitator.iterate() for _ in range(3)]
+    own = sum(int(row["failed_episodes"]) for row in rows)
+    assert own > 0  # they are counted, whether β_F takes them or not
+    given = len(FAILED) if source != "own" else 0
+    taken = own if source != "demonstrations" else 0
+    assert rows[-1]["failure_buffer_trajectories"] == given + taken
+    assert ("log_d_failed_demonstrations" in rows[-1]) is (source != "own")
+    assert ("log_d_failed_own" in rows[-1]) is (source != "demonstrations")
+
+
+def test_demonstrations_without_failures_as_the_only_source_are_gail_and_the_log_says_so(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    plain = make_imitator(gail_config())
+    ours = make_imitator(make_algo(make_failures(source="demonstrations")))
+    assert "algo.failures.source=demonstrations" in caplog.text
+    for _ in range(2):
+        shared, metrics = plain.iterate(), ours.iterate()
+        assert metrics["failed_episodes"] > 0
+        assert {key: metrics[key] for key in shared} == shared
+
+
+def test_own_failures_are_forgotten_after_max_age_iterations() -> None:
+    imitator = make_imitator(make_algo(make_failures(max_age=2)), failed=FAILED)
+    rows = [imitator.iterate() for _ in range(5)]
+    failed = [int(row["failed_episodes"]) for row in rows]
+    held = [row["failure_buffer_trajectories"] for row in rows]
+    assert held == [len(FAILED) + sum(failed[max(0, i - 1) : i + 1]) for i in range(5)]
 
 
 def test_gail_has_no_metrics_of_failures() -> None:
@@ -226,20 +319,24 @@ def test_the_buffer_receives_exactly_the_trajectories_that_the_annotator_flags(c
     assert np.array_equal(imitator.failures.pairs().numpy(), np.concatenate(expected).astype(np.float32))
 
 
-@pytest.mark.parametrize("push", [0.8, -0.8])
-def test_the_agent_learns_to_act_like_the_expert(push: float) -> None:
+@pytest.mark.parametrize(("push", "policy_update"), [(0.8, "trpo"), (-0.8, "trpo"), (0.8, "ppo")])
+def test_the_agent_learns_to_act_like_the_expert(push: float, policy_update: str) -> None:
     """End to end, on Pendulum: the expert always pushes to the same side, at 0.8 of the greatest torque."""
     config = make_algo(
         steps_per_iteration=400,
+        policy_update=policy_update,
+        ppo=replace(GAIL.ppo, learning_rate=3e-3),
         policy=replace(GAIL.policy, hidden_sizes=[8], log_std_init=-0.5),
         discriminator=replace(
             GAIL.discriminator, hidden_sizes=[16], learning_rate=3e-3, updates=10, batch_size=128
         ),
     )
     teacher = make_policy(action_dim=1, space=box([-2.0], [2.0]))
+    last = teacher.mean[-1]
+    assert isinstance(last, torch.nn.Linear)
     with torch.no_grad():
-        teacher.mean[-1].weight.zero_()
-        teacher.mean[-1].bias.fill_(push)
+        last.weight.zero_()
+        last.bias.fill_(push)
     expert = Collector(VectorEnv(PENDULUM, num_envs=2, seed=7)).collect(teacher, 400, None).finished
     agent = make_imitator(config, annotator=never, env=PENDULUM, expert=expert)
     for _ in range(30):

@@ -8,11 +8,10 @@ from typing import Any
 import h5py
 import numpy as np
 import pytest
-from helpers import HOPPER, HOPPER_DIMS
+from helpers import HOPPER_DIMS, compose
 
 from expert.import_demonstrations import main
 from expert.own_data import load_own_data, own_expert_record
-from gailfe.config.schema import AnnotatorConfig, Config, DemonstrationsConfig
 from gailfe.envs.trajectory import Trajectory
 
 LENGTHS = (4, 1, 5)
@@ -45,9 +44,8 @@ def write(path: Path, arrays: dict[str, Any]) -> Path:
 
 
 def load(dataset: Path) -> list[Trajectory]:
-    settings = DemonstrationsConfig(name="minari", dataset=str(dataset), split=True)
-    annotator = AnnotatorConfig("terminated", "expert.annotators.terminated")
-    expert, failed = load_own_data(Config(env=HOPPER, annotator=annotator, demonstrations=settings))
+    chosen = ["demonstrations=minari", f"demonstrations.dataset={dataset}", "demonstrations.split=true"]
+    expert, failed = load_own_data(compose("env=hopper", *chosen))
     return [*failed, *expert]  # the one that fell is the first one
 
 

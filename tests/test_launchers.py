@@ -6,7 +6,7 @@ from pathlib import Path
 
 import hydra
 import pytest
-from test_cli import run
+from commands import run
 
 import gailfe.config.schema  # noqa: F401 (the schema of conf/)
 

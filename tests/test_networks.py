@@ -105,7 +105,8 @@ def test_a_new_policy_acts_near_the_centre_of_its_action_space() -> None:
 def test_the_log_std_is_trained_with_the_weights() -> None:
     policy = make_policy()
     x, actions = torch.randn(2, 10, 3, generator=seeded(5))
-    log_prob(*policy(x), actions[:, :2]).sum().backward()
+    mean, log_std = policy(x)
+    log_prob(mean, log_std, actions[:, :2]).sum().backward()
     assert all(p.grad is not None and p.grad.abs().sum() > 0 for p in policy.parameters())
     assert any(p is policy.log_std for p in policy.parameters())
 

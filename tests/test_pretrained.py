@@ -11,13 +11,14 @@ from pathlib import Path
 import hydra
 import pytest
 
-from expert.experts import EVALUATION, expert_of, make_expert
+from expert.experts import expert_of, make_expert
 from expert.pretrained import PRETRAINED
 from expert.publish import publish
 from gailfe.config.checks import parse
 from gailfe.config.keys import ConfigError
 from gailfe.config.schema import Config
-from gailfe.storage.store import MANIFEST, Store, verify
+from gailfe.storage.names import EVALUATION, MANIFEST
+from gailfe.storage.store import Store, verify
 
 ENVS = sorted(path.parent.name for path in PRETRAINED.glob(f"*/{MANIFEST}"))
 

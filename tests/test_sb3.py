@@ -15,8 +15,9 @@ from helpers import seeded
 from sb3_files import ALGORITHMS, compose, normalized, save_model
 
 from expert.collect import collect
+from expert.experts import expert_of, make_expert
 from expert.sb3 import load_sb3
-from expert.train import EVALUATION, expert_recipe, make_expert
+from gailfe.storage.names import EVALUATION
 from gailfe.storage.store import Store, verify
 
 pytest.importorskip("stable_baselines3")
@@ -46,16 +47,22 @@ def test_the_mean_action_is_what_the_model_itself_predicts(models: dict[str, Any
     assert np.array_equal(actions, expected)
 
 
+def numpy_state() -> list[int]:
+    """Of NumPy's global generator."""
+    state: Any = np.random.get_state()  # noqa: NPY002
+    return state[1].tolist()
+
+
 @pytest.mark.parametrize("name", ALGORITHMS)
 def test_sampled_actions_have_the_models_own_noise_drawn_from_the_generator_alone(
     models: dict[str, Any], name: str
 ) -> None:
-    before, numpy_before = torch.get_rng_state(), np.random.get_state()[1].tolist()  # noqa: NPY002
+    before, numpy_before = torch.get_rng_state(), numpy_state()
     policy = load(models, name)
     act = policy.acting(seeded(7))
     sampled = [act(OBSERVATIONS) for _ in range(3)]
     assert torch.equal(torch.get_rng_state(), before)
-    assert np.random.get_state()[1].tolist() == numpy_before  # noqa: NPY002
+    assert numpy_state() == numpy_before
     torch.manual_seed(7)
     expected = [models[name].predict(OBSERVATIONS, deterministic=False)[0] for _ in range(3)]
     assert np.array_equal(sampled, expected)
@@ -109,14 +116,14 @@ def test_another_content_is_another_expert_and_another_place_is_not(
     first, second = tmp_path / "first.pkl", tmp_path / "second.pkl"
     normalized(first)
     normalized(second, clip_obs=5.0)
-    recipe = expert_recipe(compose(models["folder"] / "SAC.zip", "sac"))
-    assert expert_recipe(compose(moved, "sac")) == recipe
+    recipe = expert_of(compose(models["folder"] / "SAC.zip", "sac")).recipe()
+    assert expert_of(compose(moved, "sac")).recipe() == recipe
     others = [
-        expert_recipe(compose(tmp_path / "other.zip", "sac")),
-        expert_recipe(compose(moved, "sac", f"expert.vecnormalize={first}")),
-        expert_recipe(compose(moved, "sac", f"expert.vecnormalize={second}")),
-        expert_recipe(compose(moved, "sac", "expert.eval_episodes=1")),
-        expert_recipe(compose(moved, "sac", "env.max_episode_steps=21")),
+        expert_of(compose(tmp_path / "other.zip", "sac")).recipe(),
+        expert_of(compose(moved, "sac", f"expert.vecnormalize={first}")).recipe(),
+        expert_of(compose(moved, "sac", f"expert.vecnormalize={second}")).recipe(),
+        expert_of(compose(moved, "sac", "expert.eval_episodes=1")).recipe(),
+        expert_of(compose(moved, "sac", "env.max_episode_steps=21")).recipe(),
     ]
     assert len({json.dumps(other) for other in [recipe, *others]}) == 6
 

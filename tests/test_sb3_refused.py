@@ -13,8 +13,8 @@ import pytest
 from gymnasium.envs.classic_control import PendulumEnv
 from sb3_files import compose, normalized, save_model
 
+from expert.experts import make_expert
 from expert.sb3 import load_sb3
-from expert.train import make_expert
 from gailfe.config.keys import ConfigError
 from gailfe.storage.store import Store
 
@@ -74,7 +74,7 @@ def wrong(tmp_path_factory: pytest.TempPathFactory) -> Path:
         ("DISCRETE", gymnasium.spaces.Discrete(3)),
         ("BOUNDS", gymnasium.spaces.Box(-1, 1, (1,))),
     ):
-        gymnasium.register("Acts-v0", lambda space=space: acting_in(space))
+        gymnasium.register("Acts-v0", lambda space=space: acting_in(space))  # type: ignore[arg-type]
         save_model(folder / f"{name}.zip", "PPO", "Acts-v0")
         (folder / f"{name}.zip").rename(folder / name)
         del gymnasium.registry["Acts-v0"]

@@ -2,35 +2,39 @@
 
 from __future__ import annotations
 
-import sys
-from dataclasses import asdict
+import json
+import os
 from pathlib import Path
 from typing import Any
 
 import pytest
 from helpers import make_trajectory
+from spawned import die, fail_in_one, meet
 
-from benchmarks import scaling, scaling_measure
-from benchmarks.peer_table import read_rows
-from benchmarks.scaling import Measurement, ScalingArguments, main, plan, up_to, values
-from benchmarks.scaling_measure import MeasurementError, Workers, make_imitator
+from benchmarks import scaling, scaling_measure, trainer
+from benchmarks.command import MeasurementError
+from benchmarks.measurements import Row, read_rows
+from benchmarks.processes import side_by_side
+from benchmarks.scaling import ScalingArguments, main, plan, up_to, values
 from benchmarks.scaling_report import report, write_report
+from benchmarks.trainer import configure, fill_failures, make_learner
 from gailfe.envs.trajectory import Demonstrations
 
-PLACE = {"commit": "abc1234", "processor": "A Processor", "cores": 2}
+PLACE = {"commit": "abc1234", "processor": "A Processor", "versions": {"torch": "2"}, "cores": 2}
 ITERATION = {"environment_ms": 30.0, "acting_ms": 20.0, "learning_ms": 50.0, "steps_per_s": 10_000.0}
 
 
 def row(part: str, value: int, repeat: int = 0, **result: Any) -> dict[str, Any]:
-    measurement = asdict(Measurement(part, "hopper", value, repeat, 1.0))
-    return {**measurement, **ITERATION, **PLACE, "load_before": 0.0, "command": "a command", **result}
+    point = {"part": part, "env": "hopper", "value": value, "repeat": repeat, "length": 1.0}
+    return {**point, **ITERATION, **PLACE, "load_before": 0.0, "command": "a command", **result}
 
 
 @pytest.fixture
 def small(monkeypatch, tmp_path):
     """Two values of two parts, and demonstrations that nobody has to collect."""
     given = Demonstrations([make_trajectory(50, seed) for seed in range(3)], [make_trajectory(20)])
-    monkeypatch.setattr(scaling_measure, "demonstrations", lambda env, artifacts: given)
+    for module in (scaling_measure, trainer):
+        monkeypatch.setattr(module, "demonstrations", lambda env, artifacts: given)
     monkeypatch.setattr(scaling, "values", lambda cores: {"buffer": [1000, 3000], "width": [4, 8]})
     monkeypatch.setattr(scaling, "here", lambda cores: PLACE)
     return tmp_path
@@ -38,19 +42,20 @@ def small(monkeypatch, tmp_path):
 
 def test_interrupted_benchmark_goes_on_with_the_same_command(small, monkeypatch, capsys):
     command = ["part=[buffer,width]", "env=[hopper]", "rounds=1", "seconds=0.001", f"out={small}"]
-    real, made = scaling.Bench.measure, []
+    real = scaling_measure.measure
+    made: list[tuple[str, int]] = []
 
-    def interrupted(bench, measurement):
+    def interrupted(point: Row, artifacts: Path) -> Row:
         if len(made) == 2:
             raise KeyboardInterrupt
-        made.append(measurement)
-        return real(bench, measurement)
+        made.append((point["part"], point["value"]))
+        return real(point, artifacts)
 
-    monkeypatch.setattr(scaling.Bench, "measure", interrupted)
+    monkeypatch.setattr(scaling_measure, "measure", interrupted)
     with pytest.raises(KeyboardInterrupt):
         main(command)
-    assert [(m.part, m.value) for m in made] == [("buffer", 1000), ("buffer", 3000)]
-    monkeypatch.setattr(scaling.Bench, "measure", real)
+    assert made == [("buffer", 1000), ("buffer", 3000)]
+    monkeypatch.setattr(scaling_measure, "measure", real)
     assert main(command) == 0
     assert "2 of 4 measurements are there" in capsys.readouterr().out
     rows = read_rows(small / "scaling.jsonl")
@@ -69,45 +74,41 @@ def test_interrupted_benchmark_goes_on_with_the_same_command(small, monkeypatch,
 
 
 def test_overrides_reach_the_learner(small):
-    imitator = make_imitator("hopper", small, 0, ["algo.num_envs=2", *scaling.widths(6)], buffer_pairs=3000)
-    assert imitator.collector.env.num_envs == 2
-    assert imitator.failures is not None
-    assert (imitator.failures.num_pairs, imitator.failures.num_trajectories) == (3000, 3)
-    for network in (imitator.policy.mean, imitator.discriminator.logit):
+    chosen = ["algo.num_envs=2", *scaling_measure.overrides("width", 6)]
+    learner = make_learner(configure("gailfe", "hopper", small, chosen))
+    fill_failures(learner, 3000)
+    assert learner.collector.env.num_envs == 2
+    assert learner.failures is not None
+    assert (learner.failures.num_pairs, learner.failures.num_trajectories) == (3000, 3)
+    for network in (learner.policy.mean, learner.discriminator.logit):
         assert [p.shape[0] for p in network.parameters()][:4] == [6, 6, 6, 6]
 
 
-WORKER = """
-import json, sys
-while request := sys.stdin.readline():
-    print("a warning", flush=True)
-    print("{}", flush=True)
-    sys.stdin.readline()
-    print(json.dumps({"steps_per_s": 100.0 * (1 + json.loads(request)["seed"])}), flush=True)
-"""
+def test_trainings_side_by_side_begin_together_in_processes_of_their_own(tmp_path):
+    assert side_by_side(2, meet, tmp_path) == [2, 2]
+    assert str(os.getpid()) not in {path.name for path in tmp_path.iterdir()}
 
 
-def test_trainings_side_by_side_are_started_once_and_added_up(small):
-    with Workers("hopper", small) as workers:
-        workers.command = [sys.executable, "-c", WORKER]
-        assert workers.train(2, seed=0, seconds=1.0)["steps_per_s"] == 200
-        assert workers.train(1, seed=1, seconds=1.0)["job_steps_per_s"] == [200]
-        assert len(workers.processes) == 2
-    assert all(process.poll() is not None for process in workers.processes)
+def test_training_that_fails_is_told_and_the_others_do_not_wait_for_it(tmp_path):
+    with pytest.raises(MeasurementError, match="no such task"):
+        side_by_side(2, fail_in_one, tmp_path)
+    with pytest.raises(MeasurementError, match="die"):
+        side_by_side(1, die)
 
 
-def test_training_that_dies_is_told(small):
-    with Workers("hopper", small) as workers:
-        workers.command = [sys.executable, "-c", "import sys; sys.stdin.readline(); sys.exit(3)"]
-        with pytest.raises(MeasurementError, match="exit status 3"):
-            workers.train(2, seed=0, seconds=1.0)
+def test_rates_of_trainings_side_by_side_are_added_up(small, monkeypatch):
+    result = {"steps_per_s": 100.0}
+    monkeypatch.setattr(scaling_measure, "side_by_side", lambda jobs, *_: [result] * jobs)
+    measured = scaling_measure.measure(row("jobs", 3), small)
+    assert measured == {"steps_per_s": 300.0, "job_steps_per_s": [100.0] * 3}
 
 
 def test_rounds_are_interleaved_and_some_parts_need_one_task():
     planned = plan(ScalingArguments(part=["threads", "batch"], rounds=2), cores=2)
-    assert [(m.env, m.repeat, m.value) for m in planned[:4]] == [("hopper", r, n) for r in (0, 1) for n in (1, 2)]
-    assert {m.env for m in planned if m.part == "threads"} == {"hopper", "halfcheetah"}
-    assert {m.env for m in planned if m.part == "batch"} == {"hopper"}
+    first = [(p["env"], p["repeat"], p["value"]) for p in planned[:4]]
+    assert first == [("hopper", r, n) for r in (0, 1) for n in (1, 2)]
+    assert {p["env"] for p in planned if p["part"] == "threads"} == {"hopper", "halfcheetah"}
+    assert {p["env"] for p in planned if p["part"] == "batch"} == {"hopper"}
 
 
 def test_values_fit_the_machine():
@@ -144,6 +145,14 @@ def test_sweep_is_compared_with_one_job_at_a_time(tmp_path: Path):
     page = write_report(tmp_path, rows)
     assert "| 2 | hopper | 20.0 | 1.50 |" in page
     assert (tmp_path / "scaling.md").read_text() == page
+
+
+def test_page_can_be_made_again_without_measuring_and_leaves_out_what_was_measured_elsewhere(tmp_path, capsys):
+    with (tmp_path / "scaling.jsonl").open("w") as file:
+        for r in (row("threads", 1, steps_per_s=1.0, commit="older"), row("threads", 1), row("threads", 2)):
+            file.write(json.dumps(r) + "\n")
+    assert main(["measure=false", f"out={tmp_path}"]) == 0
+    assert "| 1 | hopper | 10,000 |" in capsys.readouterr().out
 
 
 @pytest.mark.parametrize(

@@ -15,7 +15,8 @@ from typing import Any
 
 import pytest
 
-from gailfe.storage.store import MANIFEST, ArtifactError, Store, artifact_key, verify
+from gailfe.storage.names import MANIFEST
+from gailfe.storage.store import ArtifactError, Store, artifact_key, finished, verify
 
 ROOT = Path(__file__).parents[1]
 RECIPE = {"version": 1, "env": {"id": "Hopper-v5"}, "sizes": [64, 64], "seed": 0}
@@ -44,11 +45,14 @@ print(folder)
 DIE = """
 import os, signal, sys
 from pathlib import Path
+from gailfe.storage.files import atomic
 from gailfe.storage.store import Store
 
 def make(folder):
     (folder / "half.txt").write_text("half")
-    os.kill(os.getpid(), signal.SIGKILL)
+    with atomic(folder / "policy.txt") as partial:
+        partial.write_text("half")
+        os.kill(os.getpid(), signal.SIGKILL)
 
 Store(Path(sys.argv[1])).get("experts", "hopper", {"seed": 0}, make)
 """
@@ -145,7 +149,7 @@ def test_a_maker_that_is_killed_leaves_its_work_and_no_stuck_lock(tmp_path: Path
     seen: list[str] = []
 
     def go_on(folder: Path) -> None:
-        seen.extend(path.name for path in folder.iterdir())
+        seen.extend(path.name for path in folder.glob("[!.]*"))
 
     def ask() -> None:
         Store(tmp_path).get("experts", "hopper", {"seed": 0}, go_on)
@@ -155,6 +159,9 @@ def test_a_maker_that_is_killed_leaves_its_work_and_no_stuck_lock(tmp_path: Path
     thread.join(20)
     assert not thread.is_alive(), "the dead process still holds the lock"
     assert seen == ["half.txt"]
+    (folder,) = finished(tmp_path, "experts")
+    assert list(verify(folder)["files"]) == ["half.txt"]  # and no file that was being written
+    assert sorted(path.name for path in folder.iterdir()) == ["half.txt", MANIFEST]
 
 
 def flip(folder: Path) -> None:
@@ -208,12 +215,18 @@ def test_a_file_of_the_artefacts_own_that_is_called_like_the_manifest_is_checked
         verify(folder)
 
 
-def test_who_died_while_writing_the_manifest_leaves_nothing_that_spoils_the_next_one(tmp_path: Path) -> None:
-    partial = tmp_path / "experts" / f"hopper-{artifact_key(RECIPE)[:12]}.partial"
-    partial.mkdir(parents=True)
-    (partial / (MANIFEST + ".partial")).write_text('{"key": ')
-    verify(get(tmp_path))
-    get(tmp_path, never)
+def test_only_whole_artefacts_are_finished(tmp_path: Path) -> None:
+    assert finished(tmp_path, "experts") == []
+    folder = get(tmp_path)
+    flip(folder)
+    get(tmp_path)  # the damaged one is moved aside, with its manifest
+    other = get(tmp_path, recipe={"seed": 1})
+    other.rename(
+        other.with_name(other.name + ".partial")
+    )  # complete, but its maker was killed before the renaming
+    assert len(list(tmp_path.glob(f"experts/*/{MANIFEST}"))) == 3
+    assert finished(tmp_path, "experts") == [folder]
+    assert finished(tmp_path, "demonstrations") == []
 
 
 def changed(value: Any) -> list[Any]:

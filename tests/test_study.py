@@ -13,8 +13,8 @@ import hydra
 import pytest
 from omegaconf import DictConfig, OmegaConf, open_dict
 
-from expert.experts import EVALUATION
-from gailfe.sweep import FAILURE, SweepReport
+from gailfe.storage.names import EVALUATION, FAILURE
+from gailfe.sweep import SweepReport
 
 pytest.importorskip("hydra_plugins.hydra_optuna_sweeper")
 
@@ -57,7 +57,7 @@ def test_study_goes_on_with_the_same_command_and_its_winner_is_an_expert_like_an
     experts = [json.loads(path.read_text()) for path in tmp_path.glob(f"experts/*/{EVALUATION}")]
     returns = sorted(expert["eval_return_mean"] for expert in experts)
     assert len(set(returns)) == 3
-    assert sorted(value for _, value in trials(tmp_path)) == pytest.approx(returns)
+    assert sorted(value for _, value in trials(tmp_path) if value is not None) == pytest.approx(returns)
 
     results = OmegaConf.to_container(OmegaConf.load(tmp_path / "studies/pendulum/optimization_results.yaml"))
     assert isinstance(results, dict)
@@ -106,7 +106,7 @@ def start(config: DictConfig, *overrides: str) -> None:
 @pytest.mark.parametrize(
     ("overrides", "said"),
     [
-        (["env=hopper,ant"], "env=hopper,ant: a study is of one environment"),
+        (["env=hopper,ant"], r"^error: env=hopper,ant: "),
         (["expert.gamma=interval(0.9,1.1)"], r"expert\.gamma=1\.1 must be between 0 and 1"),
         (["expert.gamma=0.9,1.2"], r"expert\.gamma=1\.2 must be between 0 and 1"),
         (["expert.epochs=range(0,3)"], r"expert\.epochs=0 must be at least 1"),
@@ -127,7 +127,7 @@ def test_what_some_trial_would_stumble_over_is_refused_before_the_first(
 def test_command_without_an_objective_is_refused(composed: DictConfig) -> None:
     with open_dict(composed):
         composed.hydra.job.name = "run"
-    with pytest.raises(SystemExit, match=r"only python -m expert\.train has one"):
+    with pytest.raises(SystemExit, match=r"hydra\.sweeper=.*expert\.train"):
         start(composed)
 
 

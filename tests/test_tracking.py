@@ -172,6 +172,7 @@ def wandb_records(path: Path) -> Iterator[Any]:
     """The protobuf records of an offline run: a LevelDB log in blocks of 32 KiB, after 7 bytes of magic."""
     from wandb.proto import wandb_internal_pb2
 
+    messages: Any = wandb_internal_pb2  # made when it is imported: no type checker sees what is in it
     data, position, parts = path.read_bytes(), 7, b""
     while position + 7 <= len(data):
         if (left := 32768 - position % 32768) < 7:  # no room for another header in this block
@@ -181,7 +182,7 @@ def wandb_records(path: Path) -> Iterator[Any]:
         parts += data[position + 7 : position + 7 + length]
         position += 7 + length
         if kind in (1, 4):  # a whole record, or the last piece of one
-            yield wandb_internal_pb2.Record.FromString(parts)
+            yield messages.Record.FromString(parts)
             parts = b""
 
 

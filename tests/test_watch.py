@@ -12,8 +12,10 @@ import gymnasium
 import numpy as np
 import pytest
 from gymnasium.envs.mujoco import MujocoEnv
+from helpers import HOPPER, compose, make_policy, make_trajectory, seeded, unit_box
 
 from expert import rendering
+from expert.collect import initial_state_seeds
 from expert.rendering import CannotRender, choose_gl, follow, make_render_env
 from expert.video import CAPTION, GAP, captioned, side_by_side, write_video
 from expert.watch import pace, replay, representative, rewind, watch
@@ -22,7 +24,6 @@ from gailfe.envs.making import make_env
 from gailfe.envs.rollout import Collector
 from gailfe.envs.trajectory import Demonstrations, Trajectory
 from gailfe.envs.vector import VectorEnv, env_seeds
-from tests.helpers import HOPPER, compose, make_policy, make_trajectory, seeded, unit_box
 
 SEED = 3
 DRAWN = EnvConfig(name="drawn", id="Drawn-v0", num_iterations=1)
@@ -56,14 +57,14 @@ class Drawn(gymnasium.Env):
 
 @pytest.fixture(scope="module", autouse=True)
 def drawn():
-    gymnasium.register("Drawn-v0", Drawn, max_episode_steps=12)
+    gymnasium.register("Drawn-v0", Drawn, max_episode_steps=12)  # type: ignore[arg-type]
     yield
     del gymnasium.registry["Drawn-v0"]
 
 
-def episodes(config: EnvConfig, count: int) -> list[Trajectory]:
+def episodes(config: EnvConfig, count: int, seed: int = SEED) -> list[Trajectory]:
     """As expert/collect.py gets them."""
-    env = VectorEnv(config, 1, SEED)
+    env = VectorEnv(config, 1, seed)
     policy = make_policy(env.observation_dim, space=env.action_space)
     collector, generator = Collector(env), seeded(0)
     found: list[Trajectory] = []
@@ -86,16 +87,25 @@ def test_collected_episode_is_replayed_exactly_from_its_place_among_the_resets(c
     if isinstance(env.unwrapped, MujocoEnv):
         follow(env.unwrapped)
     for trajectory in reversed(episodes(config, 5)):
-        rewind(env, trajectory, env_seeds(SEED, 1)[0], max_resets=5)
+        rewind(env, trajectory, env_seeds(SEED, 1), max_resets=5)
         assert len(list(replay(env, trajectory))) == len(trajectory) + 1  # it checks every step
+
+
+def test_an_episode_of_an_earlier_checkpoint_is_found_again(no_frames):
+    settings = compose(f"demonstrations.seed={SEED}", "demonstrations.earlier_checkpoints=2").demonstrations
+    seeds = initial_state_seeds(settings)
+    trajectory = episodes(HOPPER, 2, seeds[2])[1]
+    env = make_env(HOPPER)
+    rewind(env, trajectory, [env_seeds(seed, 1)[0] for seed in seeds], max_resets=2)
+    assert len(list(replay(env, trajectory))) == len(trajectory) + 1
 
 
 def test_episode_that_cannot_be_replayed_is_refused(no_frames):
     env = make_env(HOPPER)
     trajectory = episodes(HOPPER, 2)[1]
     with pytest.raises(CannotRender, match="none of the first 1 episodes of Hopper-v5"):
-        rewind(env, trajectory, env_seeds(SEED, 1)[0], max_resets=1)
-    rewind(env, trajectory, env_seeds(SEED, 1)[0], max_resets=2)
+        rewind(env, trajectory, env_seeds(SEED, 1), max_resets=1)
+    rewind(env, trajectory, env_seeds(SEED, 1), max_resets=2)
     trajectory.rewards[3] += 1e-12
     with pytest.raises(CannotRender, match=r"step 4 .* Hopper-v5 is not deterministic"):
         list(replay(env, trajectory))
@@ -104,7 +114,7 @@ def test_episode_that_cannot_be_replayed_is_refused(no_frames):
 def test_frames_are_the_first_every_stride_and_the_last():
     trajectory = long_episode()
     env = make_render_env(DRAWN)
-    rewind(env, trajectory, env_seeds(SEED, 1)[0], max_resets=40)
+    rewind(env, trajectory, env_seeds(SEED, 1), max_resets=40)
     assert [frame[0, 0, 0] for frame in replay(env, trajectory, stride=5)] == [0, 5, 10, 12]
 
 

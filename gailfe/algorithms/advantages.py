@@ -7,6 +7,8 @@ from collections.abc import Callable
 import torch
 from torch import Tensor
 
+from gailfe.envs.rollout import Batch
+
 
 def generalized_advantages(
     rewards: Tensor,
@@ -60,3 +62,30 @@ def successor_values(
     successors = values.roll(-1, dims=0)
     successors.view(-1)[index] = value(next_observations.flatten(0, 1)[index])
     return successors
+
+
+def batch_advantages(
+    batch: Batch,
+    x: Tensor,
+    rewards: Tensor,
+    value: Callable[[Tensor], Tensor],
+    normalizer: Callable[[Tensor], Tensor],
+    gamma: float,
+    gae_lambda: float,
+) -> tuple[Tensor, Tensor]:
+    """Advantages of a batch, and V(s_t), (num_steps, num_envs) each.
+
+    Args:
+        x: the batch's observations, normalised, (num_steps, num_envs, obs_dim).
+        rewards: (num_steps, num_envs), the learner's own or the environment's.
+        value: V, of normalised observations (…, obs_dim) → (…).
+        normalizer: of raw observations.
+    """
+    values = value(x)
+    next_values = successor_values(
+        values, batch.next_observations, batch.ended, lambda observations: value(normalizer(observations))
+    )
+    advantages = generalized_advantages(
+        rewards, values, next_values, batch.terminated, batch.truncated, gamma, gae_lambda
+    )
+    return advantages, values

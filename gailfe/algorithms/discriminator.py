@@ -11,8 +11,12 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from gailfe.config.keys import AT_LEAST_ONE, NOT_NEGATIVE, POSITIVE, SIZES, key
+from gailfe.algorithms.failures import FailedPairs
+from gailfe.algorithms.multiplier import Multiplier
+from gailfe.config.keys import AT_LEAST_ONE, NOT_NEGATIVE, POSITIVE, SIZES, key, one_of
 from gailfe.nn.mlp import MLP
+
+REWARD = one_of("log_d", "logit")
 
 
 @dataclass
@@ -22,7 +26,9 @@ class DiscriminatorConfig:
     hidden_sizes: list[int] = key("sizes of the hidden layers (tanh)", SIZES)
     learning_rate: float = key("of Adam", POSITIVE)
     updates: int = key("gradient steps in an iteration", AT_LEAST_ONE)
-    batch_size: int = key("state-action pairs from each source in a gradient step", AT_LEAST_ONE)
+    batch_size: int | None = key(
+        "pairs of each source in a gradient step; null: all the policy's, as many of the others", AT_LEAST_ONE
+    )
     logit_entropy: float = key("weight of the entropy of D, which is maximised", NOT_NEGATIVE)
     gradient_penalty: float = key("weight of the gradient penalty on the logits", NOT_NEGATIVE)
 
@@ -51,16 +57,18 @@ def log_d(logits: Tensor) -> Tensor:
     return F.logsigmoid(logits)
 
 
-def reward(logits: Tensor) -> Tensor:
-    """Compute the policy's reward r(s, a) = −log D(s, a), elementwise.
+def reward(logits: Tensor, form: str) -> Tensor:
+    """Compute the policy's reward r(s, a), elementwise; it is large where D takes the pair for the expert's.
 
-    It is positive everywhere, and large where D takes the pair for the expert's.
+    Args:
+        form: `log_d`, the paper's −log D, which is positive everywhere; or `logit`, log(1 − D) − log D = −logit
+            (Fu et al. 2018), which is negative where D takes the pair for the policy's.
     """
-    return -log_d(logits)
+    return -logits if form == "logit" else -log_d(logits)
 
 
 def gailfe_objective(
-    policy_logits: Tensor, expert_logits: Tensor, failed_logits: Tensor | None, lambda_f: float, z_f: float
+    policy_logits: Tensor, expert_logits: Tensor, failed_logits: Tensor | None, lambda_f: float, threshold: float
 ) -> Tensor:
     """Compute what ω maximises: equation (4), or equation (1) where `failed_logits` is None.
 
@@ -69,10 +77,11 @@ def gailfe_objective(
 
     Args:
         policy_logits, expert_logits, failed_logits: of the three sources' pairs, (n,) each; n may differ.
+        threshold: Z_F, or what another rule of λ_F has in its place.
     """
     objective = log_d(policy_logits).mean() + log_d(-expert_logits).mean()  # 1 − σ(x) = σ(−x)
     if failed_logits is not None:
-        objective = objective + lambda_f * (log_d(failed_logits).mean() - z_f)
+        objective = objective + lambda_f * (log_d(failed_logits).mean() - threshold)
     return objective
 
 
@@ -106,9 +115,8 @@ def discriminator_step(
     optimizer: torch.optim.Optimizer,
     policy_pairs: Tensor,
     expert_pairs: Tensor,
-    failed_pairs: Tensor | None,
-    lambda_f: float,
-    z_f: float,
+    failed: FailedPairs | None,
+    multiplier: Multiplier | None,
     config: DiscriminatorConfig,
     generator: torch.Generator,
 ) -> dict[str, float]:
@@ -118,20 +126,25 @@ def discriminator_step(
     `gradient_penalty`. Entropy and penalty do not see the failed pairs: at λ_F = 0 the step must be GAIL's.
 
     Args:
-        policy_pairs, expert_pairs, failed_pairs: (batch_size, obs_dim + action_dim); no failed pairs for
-            GAIL, or while β_F is empty.
+        policy_pairs, expert_pairs: (batch_size, obs_dim + action_dim).
+        failed: as many pairs of β_F; None for GAIL, or while β_F is empty.
+        multiplier: λ_F, which stays as it is; None for GAIL.
         generator: draws the points of the gradient penalty.
 
     Returns:
-        discriminator_loss, d_policy and d_expert (mean D), and, with failed pairs, d_failed and log_d_failed (mean
-        log D); all from before the step.
+        discriminator_loss, d_policy and d_expert (mean D), log_d_policy (mean log D), and, with failed pairs,
+        d_failed, log_d_failed, and of the latter the parts log_d_failed_demonstrations and log_d_failed_own, where
+        the batch has such pairs; all from before the step.
     """
     policy_logits, expert_logits = discriminator(policy_pairs), discriminator(expert_pairs)
-    failed_logits = None
-    if failed_pairs is not None:
+    info = _info(policy_logits, expert_logits)
+    failed_logits, lambda_f, threshold = None, 0.0, 0.0
+    if failed is not None and multiplier is not None:
+        lambda_f, threshold = multiplier.value, multiplier.threshold(info["log_d_policy"])
         with torch.set_grad_enabled(lambda_f > 0):  # at λ_F = 0 they are measured, and have no gradient
-            failed_logits = discriminator(failed_pairs)
-    loss = -gailfe_objective(policy_logits, expert_logits, failed_logits, lambda_f, z_f)
+            failed_logits = discriminator(failed.pairs)
+        info |= _failed_info(failed_logits, failed.own)
+    loss = -gailfe_objective(policy_logits, expert_logits, failed_logits, lambda_f, threshold)
     loss = loss - config.logit_entropy * logit_entropy(torch.cat([policy_logits, expert_logits]))
     if config.gradient_penalty > 0:
         penalty = gradient_penalty(discriminator, policy_pairs, expert_pairs, generator)
@@ -139,19 +152,25 @@ def discriminator_step(
     discriminator.zero_grad()
     loss.backward()
     optimizer.step()
-    return _info(loss, policy_logits, expert_logits, failed_logits)
+    return {"discriminator_loss": loss.item(), **info}
 
 
 @torch.no_grad()
-def _info(
-    loss: Tensor, policy_logits: Tensor, expert_logits: Tensor, failed_logits: Tensor | None
-) -> dict[str, float]:
-    info = {
-        "discriminator_loss": loss.item(),
+def _info(policy_logits: Tensor, expert_logits: Tensor) -> dict[str, float]:
+    return {
         "d_policy": torch.sigmoid(policy_logits).mean().item(),
         "d_expert": torch.sigmoid(expert_logits).mean().item(),
+        "log_d_policy": log_d(policy_logits).mean().item(),
     }
-    if failed_logits is not None:
-        info["d_failed"] = torch.sigmoid(failed_logits).mean().item()
-        info["log_d_failed"] = log_d(failed_logits).mean().item()
-    return info
+
+
+@torch.no_grad()
+def _failed_info(logits: Tensor, own: Tensor) -> dict[str, float]:
+    values = log_d(logits).cpu()
+    parts = {
+        "log_d_failed": values,
+        "log_d_failed_demonstrations": values[~own],
+        "log_d_failed_own": values[own],
+    }
+    info = {name: part.mean().item() for name, part in parts.items() if len(part) > 0}
+    return {"d_failed": torch.sigmoid(logits).mean().item(), **info}

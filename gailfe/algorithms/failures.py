@@ -1,124 +1,154 @@
-"""What GAILFE adds to GAIL: the replay buffer β_F of failed trajectories, and the multiplier λ_F."""
+"""The replay buffer β_F of failed trajectories, which GAILFE adds to GAIL."""
 
 from __future__ import annotations
 
-import math
+import itertools
 from collections import deque
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, NamedTuple
 
+import numpy as np
 import torch
 from torch import Tensor
 
-from gailfe.config.keys import AT_LEAST_ONE, NOT_NEGATIVE, ConfigError, Valid, key
+from gailfe.algorithms.multiplier import MultiplierConfig
+from gailfe.algorithms.ring import TrajectoryRing
+from gailfe.config.keys import AT_LEAST_ONE, key, one_of
 
-LOG_PROBABILITY = Valid(lambda value: -math.inf < value <= 0, "a log-probability (at most 0)")
+SOURCE = one_of("demonstrations", "own", "both")
+SAMPLING = one_of("pairs", "trajectories")
 
 
 @dataclass
-class FailuresConfig:
-    """Keys of `algo.failures`."""
+class FailuresConfig(MultiplierConfig):
+    """Keys of `algo.failures`: those of λ_F, and what fills β_F."""
 
     capacity: int = key("N, trajectories that β_F holds", AT_LEAST_ONE)
+    source: str = key("which failures β_F takes: the demonstrations', the agent's own, or both", SOURCE)
+    sampling: str = key("uniform over pairs, or a trajectory uniformly and then a pair of it", SAMPLING)
     window: int | None = key("steps before the end that count as failed; null: the whole trajectory", AT_LEAST_ONE)
-    z_f: float = key("Z_F of the constraint E_βF[log D] > Z_F", LOG_PROBABILITY)
-    lambda_init: float = key("λ_F at the start", NOT_NEGATIVE)
-    lambda_learning_rate: float = key("η, the step size of λ_F; 0 holds λ_F at lambda_init", NOT_NEGATIVE)
-    lambda_max: float = key("λ_F's upper bound", NOT_NEGATIVE)
+    max_age: int | None = key("iterations for which an own failure is used; null: no limit", AT_LEAST_ONE)
 
-    def check(self) -> None:
-        """Raises ConfigError where λ_F would begin above its upper bound."""
-        if self.lambda_init > self.lambda_max:
-            raise ConfigError(
-                f"algo.failures.lambda_init={self.lambda_init} must be at most "
-                f"algo.failures.lambda_max={self.lambda_max}"
-            )
+
+class FailedPairs(NamedTuple):
+    """A draw from β_F."""
+
+    pairs: Tensor  # (batch_size, obs_dim + action_dim)
+    own: Tensor  # (batch_size,) bool, on the CPU: whether of the agent's own failures, else of the demonstrations'
 
 
 class FailureBuffer:
-    """β_F: the last `capacity` failed trajectories, first in first out, sampled by state-action pair.
+    """β_F: the last `capacity` failed trajectories, first in first out.
 
-    All pairs lie in one ring of rows that doubles when it is full, so that a draw is a single gather and
-    the memory follows what is stored, not what passed through.
+    The demonstrations' failures never age. They came first, so that they are also the first to go when more than
+    `capacity` trajectories arrive.
 
     Args:
         capacity: N, in trajectories.
         pair_dim: obs_dim + action_dim.
+        sampling: `pairs` draws uniformly over all stored pairs, `trajectories` a trajectory uniformly and then a
+            pair of it: short failures then count as much as long ones.
+        window: how many steps before its end are kept of a trajectory; None: all of it, as in the paper.
+        max_age: iterations for which an own failure is used, the one in which it arrives included.
     """
 
-    def __init__(self, capacity: int, pair_dim: int) -> None:
+    def __init__(
+        self,
+        capacity: int,
+        pair_dim: int,
+        sampling: str = "pairs",
+        window: int | None = None,
+        max_age: int | None = None,
+    ) -> None:
         self.capacity = capacity
-        self._rows = torch.empty(1024, pair_dim)
-        self._first = 0  # row of the oldest pair
-        self._lengths: deque[int] = deque()
-        self.num_pairs = 0
+        self.sampling = sampling
+        self.window = window
+        self.max_age = max_age
+        self._demonstrations = TrajectoryRing(pair_dim)
+        self._own = TrajectoryRing(pair_dim)
+        self._births: deque[int] = deque()  # iterations in which the own failures arrived
+        self._iteration = 0
 
     @property
     def num_trajectories(self) -> int:
-        return len(self._lengths)
+        return len(self._demonstrations) + len(self._own)
 
-    def add(self, pairs: Tensor) -> None:
-        """Store one trajectory, (T, pair_dim); forget the oldest if there are `capacity` already."""
-        if len(self._lengths) == self.capacity:
-            oldest = self._lengths.popleft()
-            self._first = (self._first + oldest) % len(self._rows)
-            self.num_pairs -= oldest
-        if self.num_pairs + len(pairs) > len(self._rows):
-            self._grow(self.num_pairs + len(pairs))
-        index = (self._first + self.num_pairs + torch.arange(len(pairs))) % len(self._rows)
-        self._rows[index] = pairs
-        self._lengths.append(len(pairs))
-        self.num_pairs += len(pairs)
+    @property
+    def num_pairs(self) -> int:
+        return self._demonstrations.num_pairs + self._own.num_pairs
 
-    def sample(self, batch_size: int, generator: torch.Generator) -> Tensor:
-        """Draw pairs uniformly, with replacement: (batch_size, pair_dim). Raises ValueError when empty."""
+    def next_iteration(self) -> None:
+        """Count an iteration; forget the own failures that are `max_age` iterations old."""
+        self._iteration += 1
+        while self.max_age is not None and self._births and self._iteration - self._births[0] >= self.max_age:
+            self._forget_own()
+
+    def add(self, pairs: Tensor, *, own: bool = True) -> None:
+        """Store one trajectory, (T, pair_dim), or its window; forget the oldest if there are `capacity` already.
+
+        Args:
+            own: whether it is the agent's, else the demonstrations'.
+        """
+        if self.num_trajectories == self.capacity:
+            if len(self._demonstrations) > 0:
+                self._demonstrations.forget_oldest()
+            else:
+                self._forget_own()
+        if self.window is not None:
+            pairs = pairs[-self.window :]
+        if own:
+            self._own.add(pairs)
+            self._births.append(self._iteration)
+        else:
+            self._demonstrations.add(pairs)
+
+    def sample(self, batch_size: int, generator: torch.Generator) -> FailedPairs:
+        """Draw pairs with replacement. Raises ValueError when empty."""
         if self.num_pairs == 0:
             raise ValueError("β_F is empty: there is nothing to sample")
-        index = torch.randint(self.num_pairs, (batch_size,), generator=generator)
-        return self._rows[(self._first + index) % len(self._rows)]
+        if self.sampling == "trajectories":
+            return self._gather(self._draw_trajectories(batch_size, generator))
+        return self._gather(torch.randint(self.num_pairs, (batch_size,), generator=generator))
 
     def pairs(self) -> Tensor:
-        """All stored pairs, oldest first: (num_pairs, pair_dim)."""
-        return self._rows[(self._first + torch.arange(self.num_pairs)) % len(self._rows)]
+        """Return all stored pairs, oldest first: (num_pairs, pair_dim)."""
+        return self._gather(torch.arange(self.num_pairs)).pairs
 
-    def _grow(self, needed: int) -> None:
-        size = len(self._rows)
-        while size < needed:
-            size *= 2
-        rows = torch.empty(size, self._rows.shape[1])
-        older = self._rows[self._first : self._first + self.num_pairs]  # the others begin at the ring's first row
-        rows[: len(older)] = older
-        rows[len(older) : self.num_pairs] = self._rows[: self.num_pairs - len(older)]
-        self._rows, self._first = rows, 0
+    def _draw_trajectories(self, batch_size: int, generator: torch.Generator) -> Tensor:
+        """Draw the numbers of pairs, each of a trajectory that was drawn uniformly: (batch_size,)."""
+        stored = itertools.chain(self._demonstrations.lengths, self._own.lengths)
+        lengths = torch.from_numpy(np.fromiter(stored, dtype=np.int64))  # several times as fast as torch.tensor
+        chosen = torch.randint(len(lengths), (batch_size,), generator=generator)
+        position = torch.rand(
+            batch_size, generator=generator, dtype=torch.float64
+        )  # in float32 it could round to 1
+        return (lengths.cumsum(0) - lengths)[chosen] + (position * lengths[chosen]).long()
+
+    def _gather(self, index: Tensor) -> FailedPairs:
+        """Look pairs up by their number, 0 the oldest: the demonstrations' come first."""
+        own = index >= self._demonstrations.num_pairs
+        if not own.any():
+            return FailedPairs(self._demonstrations.pairs(index), own)
+        pairs = self._own.pairs(index - self._demonstrations.num_pairs)
+        pairs[~own] = self._demonstrations.pairs(index[~own])
+        return FailedPairs(pairs, own)
+
+    def _forget_own(self) -> None:
+        self._own.forget_oldest()
+        self._births.popleft()
 
     def state_dict(self) -> dict[str, Any]:
-        """The ring itself, not a copy: it can be hundreds of MB."""
-        return {"rows": self._rows, "first": self._first, "lengths": list(self._lengths)}
+        """Return the memory itself, not a copy: it can be hundreds of MB."""
+        return {
+            "demonstrations": self._demonstrations.state_dict(),
+            "own": self._own.state_dict(),
+            "births": list(self._births),
+            "iteration": self._iteration,
+        }
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
-        """Take over the ring of `state`: whoever it came from must not go on with it."""
-        self._rows, self._first = state["rows"], state["first"]
-        self._lengths = deque(state["lengths"])
-        self.num_pairs = sum(state["lengths"])
-
-
-class Multiplier:
-    """λ_F ≥ 0 of the constraint E_βF[log D] > Z_F, moved by projected dual descent.
-
-    L is affine in λ_F with slope E_βF[log D] − Z_F, and λ_F minimises it: it falls while the constraint holds
-    and rises while it is violated,
-
-        λ_F ← clip(λ_F − η·(E_βF[log D] − Z_F), 0, λ_max).
-
-    With η = 0 it is a constant weight; Z_F then drops out of every gradient.
-    """
-
-    def __init__(self, config: FailuresConfig) -> None:
-        self.config = config
-        self.value = config.lambda_init
-
-    def update(self, log_d_failed: float) -> None:
-        """Move λ_F by the constraint's slack, `log_d_failed` = E_βF[log D]."""
-        slack = log_d_failed - self.config.z_f
-        moved = self.value - self.config.lambda_learning_rate * slack
-        self.value = min(max(moved, 0.0), self.config.lambda_max)
+        """Take over the memory of `state`: whoever it came from must not go on with it."""
+        self._demonstrations.load_state_dict(state["demonstrations"])
+        self._own.load_state_dict(state["own"])
+        self._births = deque(state["births"])
+        self._iteration = state["iteration"]

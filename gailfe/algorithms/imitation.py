@@ -1,4 +1,4 @@
-"""GAIL (equation 1) and GAILFE (equations 2–4) with TRPO, as the paper's algorithm has them:
+"""GAIL (equation 1) and GAILFE (equations 2–4) with TRPO or PPO, as the paper's algorithm has them:
 
     τ_E and the failures of the demonstrations are given; the failures fill β_F.
     for each iteration:
@@ -6,8 +6,8 @@
         add those that the annotator calls failures to β_F                   FailureBuffer.add
         ascend ω on E_π[log D] + E_E[log(1 − D)] + λ_F·(E_βF[log D] − Z_F)   discriminator_step
         move λ_F against the slack of E_βF[log D] > Z_F                      Multiplier.update
-        reward r(s, a) = −log D(s, a), and its advantages                    reward, generalized_advantages
-        one TRPO step on θ, with λ_H·H(π) maximised                          trpo_step
+        reward r(s, a) = −log D(s, a), and its advantages                    reward, batch_advantages
+        one TRPO step on θ, with λ_H·H(π) maximised                          TRPOUpdate, or ClippedUpdate
         fit the value function to the returns                                ValueFunction.fit
 
 Without β_F and λ_F this is GAIL.
@@ -15,54 +15,29 @@ Without β_F and λ_F this is GAIL.
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Sequence
-from dataclasses import dataclass
 from typing import Any
 
-import numpy as np
 import torch
 from torch import Tensor
 
-from gailfe.algorithms.advantages import generalized_advantages, successor_values
-from gailfe.algorithms.discriminator import Discriminator, DiscriminatorConfig, discriminator_step, reward
-from gailfe.algorithms.failures import FailureBuffer, FailuresConfig, Multiplier
-from gailfe.algorithms.learner import episode_metrics
-from gailfe.algorithms.trpo import TRPOConfig, trpo_step
-from gailfe.config.keys import AT_LEAST_ONE, NOT_NEGATIVE, PROBABILITY, ConfigError, Valid, key
+from gailfe.algorithms.advantages import batch_advantages
+from gailfe.algorithms.clipped import ClippedUpdate
+from gailfe.algorithms.discriminator import Discriminator, discriminator_step, reward
+from gailfe.algorithms.failures import FailedPairs, FailureBuffer, FailuresConfig
+from gailfe.algorithms.imitation_config import ImitationConfig
+from gailfe.algorithms.learner import episode_metrics, means
+from gailfe.algorithms.multiplier import Multiplier
+from gailfe.algorithms.trpo import TRPOUpdate
 from gailfe.config.schema import EnvConfig
-from gailfe.config.targets import Target
 from gailfe.envs.rollout import Batch, Collector
 from gailfe.envs.trajectory import Annotator, Demonstrations, Trajectory
 from gailfe.envs.vector import VectorEnv
-from gailfe.nn.policy import GaussianPolicy, PolicyConfig
-from gailfe.nn.value import ValueConfig, ValueFunction
+from gailfe.nn.policy import GaussianPolicy
+from gailfe.nn.value import ValueFunction
 
-TO_STANDARDISE = Valid(lambda value: value >= 2, "at least 2, to standardise advantages")
-
-
-@dataclass
-class ImitationConfig(Target):
-    """Keys of `algo` for GAIL and GAILFE."""
-
-    num_envs: int = key("environments side by side", AT_LEAST_ONE)
-    steps_per_iteration: int = key("environment steps in an iteration, a multiple of num_envs", TO_STANDARDISE)
-    gamma: float = key("γ, discount", PROBABILITY)
-    gae_lambda: float = key("λ of generalised advantage estimation", PROBABILITY)
-    lambda_h: float = key("λ_H, weight of the policy's entropy, which is maximised", NOT_NEGATIVE)
-    policy: PolicyConfig = key("the policy π_θ")
-    value: ValueConfig = key("the value function")
-    trpo: TRPOConfig = key("the policy step")
-    discriminator: DiscriminatorConfig = key("the discriminator D_ω")
-    failures: FailuresConfig | None = key("what GAILFE adds; null: GAIL")
-
-    def check(self) -> None:
-        """Raises ConfigError where keys don't go together."""
-        if self.steps_per_iteration % self.num_envs:
-            raise ConfigError(
-                f"algo.num_envs={self.num_envs} must divide algo.steps_per_iteration={self.steps_per_iteration}"
-            )
-        if self.failures is not None:
-            self.failures.check()
+log = logging.getLogger(__name__)
 
 
 class Imitator:
@@ -80,9 +55,10 @@ class Imitator:
 
     Config = ImitationConfig
     METRICS = (
-        *("d_policy", "d_expert", "d_failed", "log_d_failed"),
-        *("lambda_f", "failure_buffer_trajectories", "failed_episodes"),
-        *("kl", "entropy", "surrogate_improvement", "backtracks"),
+        *("d_policy", "d_expert", "d_failed"),
+        *("log_d_policy", "log_d_failed", "log_d_failed_demonstrations", "log_d_failed_own"),
+        *("lambda_f", "slack", "failure_buffer_trajectories", "failed_episodes"),
+        *("kl", "entropy", "surrogate_improvement", "backtracks", "clip_fraction"),
         *("value_loss", "discriminator_loss", "reward_mean"),
     )
     finished = False
@@ -110,6 +86,11 @@ class Imitator:
             config.policy.log_std_init,
             self.generator,
         ).to(self.device)
+        self.policy_update = (
+            ClippedUpdate(self.policy, config.ppo, self.generator)
+            if config.policy_update == "ppo"
+            else TRPOUpdate(self.policy, config.trpo)
+        )
         self.value = ValueFunction(vector.observation_dim, config.value, self.generator, self.device)
         self.discriminator = Discriminator(
             vector.observation_dim, vector.action_dim, config.discriminator, self.generator
@@ -123,13 +104,13 @@ class Imitator:
         self.failures: FailureBuffer | None = None
         self.multiplier: Multiplier | None = None
         if config.failures is not None:
-            self.multiplier = Multiplier(config.failures)
-            self.failures = FailureBuffer(config.failures.capacity, self.expert_pairs.shape[1])
-            for trajectory in demonstrations.failed:
-                self._remember(trajectory)
+            self._set_up_failures(config.failures, demonstrations.failed)
 
     def iterate(self) -> dict[str, float]:
-        """Collect → annotate → discriminator → multiplier → reward → advantages → TRPO → value function.
+        """Collect → annotate → discriminator → multiplier → reward → advantages → policy → value function.
+
+        With `config.order` policy_first, the discriminator and the multiplier move last: the policy is trained on
+        rewards of D as it was while it acted.
 
         Returns:
             METRICS and those of the episodes that ended; a quantity that does not exist is absent.
@@ -140,17 +121,37 @@ class Imitator:
         metrics |= self._annotate(batch.finished)
         x = self.policy.normalizer(batch.observations)
         pairs = torch.cat([x, self.policy.to_unit(batch.actions)], dim=-1)
-        metrics |= self._update_discriminator(pairs.flatten(0, 1))
-        metrics |= self._update_policy(batch, x, pairs)
+        if self.config.order == "discriminator_first":
+            metrics |= self._update_discriminator(pairs.flatten(0, 1))
+            metrics |= self._update_policy(batch, x, pairs)
+        else:
+            metrics |= self._update_policy(batch, x, pairs)
+            metrics |= self._update_discriminator(pairs.flatten(0, 1))
         self.policy.normalizer.update(batch.observations)
         return metrics
+
+    def _set_up_failures(self, config: FailuresConfig, failed: Sequence[Trajectory]) -> None:
+        self.multiplier = Multiplier(config)
+        self.failures = FailureBuffer(
+            config.capacity, self.expert_pairs.shape[1], config.sampling, config.window, config.max_age
+        )
+        if config.source != "own":
+            for trajectory in failed:
+                self.failures.add(self._pairs(trajectory).cpu(), own=False)
+        if config.source == "demonstrations" and not failed:
+            log.warning(
+                "algo.failures.source=demonstrations, but the demonstrations have no failures: this is GAIL"
+            )
 
     def _annotate(self, finished: Sequence[Trajectory]) -> dict[str, float]:
         if self.failures is None:
             return {}
+        self.failures.next_iteration()
         failed = [trajectory for trajectory in finished if self.annotator(trajectory)]
-        for trajectory in failed:
-            self._remember(trajectory)
+        assert self.config.failures is not None
+        if self.config.failures.source != "demonstrations":
+            for trajectory in failed:
+                self.failures.add(self._pairs(trajectory).cpu(), own=True)
         return {
             "failed_episodes": len(failed),
             "failure_buffer_trajectories": self.failures.num_trajectories,
@@ -162,37 +163,33 @@ class Imitator:
         Args:
             policy_pairs: of this iteration, normalised, (n, obs_dim + action_dim).
         """
-        config, failures = self.config.discriminator, self.config.failures
-        lambda_f = self.multiplier.value if self.multiplier else 0.0
+        config = self.config.discriminator
+        size = config.batch_size or len(policy_pairs)
         steps = []
         for _ in range(config.updates):
-            failed_pairs = None
-            if self.failures is not None and self.failures.num_pairs > 0:
-                failed_pairs = self._normalize(
-                    self.failures.sample(config.batch_size, self.generator).to(self.device)
-                )
+            failed = self._draw_failed(size)
             steps.append(
                 discriminator_step(
                     self.discriminator,
                     self.optimizer,
-                    self._draw(policy_pairs),
-                    self._normalize(self._draw(self.expert_pairs)),
-                    failed_pairs,
-                    lambda_f,
-                    failures.z_f if failures else 0.0,
+                    policy_pairs if config.batch_size is None else self._draw(policy_pairs, size),
+                    self._normalize(self._draw(self.expert_pairs, size)),
+                    failed,
+                    self.multiplier,
                     config,
                     self.generator,
                 )
             )
-        info = {key: float(np.mean([step[key] for step in steps])) for key in steps[0]}
+        info = means(steps)
         if self.multiplier is not None:
-            info["lambda_f"] = lambda_f
+            info["lambda_f"] = self.multiplier.value
             if "log_d_failed" in info:
-                self.multiplier.update(info["log_d_failed"])
+                info["slack"] = self.multiplier.slack(info["log_d_failed"], info["log_d_policy"])
+                self.multiplier.update(info["slack"])
         return info
 
     def _update_policy(self, batch: Batch, x: Tensor, pairs: Tensor) -> dict[str, float]:
-        """Reward → advantages → TRPO → value function.
+        """Reward → advantages → policy → value function.
 
         Args:
             batch: of this iteration.
@@ -201,36 +198,16 @@ class Imitator:
         """
         config = self.config
         with torch.no_grad():
-            rewards = reward(self.discriminator(pairs))
-            values = self.value(x)
-            next_values = successor_values(
-                values,
-                batch.next_observations,
-                batch.ended,
-                lambda observations: self.value(self.policy.normalizer(observations)),
-            )
-            advantages = generalized_advantages(
-                rewards,
-                values,
-                next_values,
-                batch.terminated,
-                batch.truncated,
-                config.gamma,
-                config.gae_lambda,
+            rewards = reward(self.discriminator(pairs), config.reward)
+            advantages, values = batch_advantages(
+                batch, x, rewards, self.value, self.policy.normalizer, config.gamma, config.gae_lambda
             )
         returns = (advantages + values).flatten()
         x, samples = x.flatten(0, 1), batch.samples.flatten(0, 1)
-        info = trpo_step(self.policy, x, samples, advantages.flatten(), config.lambda_h, config.trpo)
+        info = self.policy_update(x, samples, advantages.flatten(), config.lambda_h)
         info["value_loss"] = self.value.fit(x, returns)
         info["reward_mean"] = rewards.mean().item()
         return info
-
-    def _remember(self, failed: Trajectory) -> None:
-        """Store a failure in β_F: all of it, as in the paper, or the window before its end."""
-        assert self.failures is not None
-        assert self.config.failures is not None
-        pairs, window = self._pairs(failed).cpu(), self.config.failures.window
-        self.failures.add(pairs if window is None else pairs[-window:])
 
     def _pairs(self, trajectory: Trajectory) -> Tensor:
         """A trajectory's state-action pairs, raw observations and unit actions: (T, obs_dim + action_dim)."""
@@ -244,9 +221,15 @@ class Imitator:
         dim = self.policy.normalizer.mean.shape[0]
         return torch.cat([self.policy.normalizer(pairs[:, :dim]), pairs[:, dim:]], dim=-1)
 
-    def _draw(self, pairs: Tensor) -> Tensor:
-        size = self.config.discriminator.batch_size
+    def _draw(self, pairs: Tensor, size: int) -> Tensor:
         return pairs[torch.randint(len(pairs), (size,), generator=self.generator).to(self.device)]
+
+    def _draw_failed(self, size: int) -> FailedPairs | None:
+        """Draw a normalised batch from β_F; None for GAIL, and while β_F is empty."""
+        if self.failures is None or self.failures.num_pairs == 0:
+            return None
+        pairs, own = self.failures.sample(size, self.generator)
+        return FailedPairs(self._normalize(pairs.to(self.device)), own)
 
     def state_dict(self) -> dict[str, Any]:
         """Everything that the next iteration depends on."""
@@ -254,6 +237,7 @@ class Imitator:
             "generator": self.generator.get_state(),
             "collector": self.collector.state_dict(),
             "policy": self.policy.state_dict(),
+            "policy_update": self.policy_update.state_dict(),
             "value": self.value.full_state_dict(),
             "discriminator": self.discriminator.state_dict(),
             "optimizer": self.optimizer.state_dict(),
@@ -265,6 +249,7 @@ class Imitator:
         """Go on from `state`; returns whether exactly so (see `Collector.load_state_dict`)."""
         self.generator.set_state(state["generator"])
         self.policy.load_state_dict(state["policy"])
+        self.policy_update.load_state_dict(state["policy_update"])
         self.value.load_full_state_dict(state["value"])
         self.discriminator.load_state_dict(state["discriminator"])
         self.optimizer.load_state_dict(state["optimizer"])

@@ -82,3 +82,9 @@ def episode_metrics(finished: Sequence[Trajectory]) -> dict[str, float]:
         metrics["return_std"] = float(returns.std())
         metrics["episode_length_mean"] = float(np.mean([len(trajectory) for trajectory in finished]))
     return metrics
+
+
+def means(rows: Sequence[dict[str, float]]) -> dict[str, float]:
+    """Average each quantity over the rows that have it."""
+    names = dict.fromkeys(name for row in rows for name in row)
+    return {name: float(np.mean([row[name] for row in rows if name in row])) for name in names}

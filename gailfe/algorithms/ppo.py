@@ -9,7 +9,8 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from gailfe.algorithms.advantages import generalized_advantages, successor_values
+from gailfe.algorithms.advantages import batch_advantages
+from gailfe.algorithms.clipped import TO_STANDARDISE, policy_gradient, run_epochs, shortened
 from gailfe.algorithms.learner import episode_metrics
 from gailfe.config.keys import (
     AT_LEAST_ONE,
@@ -19,19 +20,16 @@ from gailfe.config.keys import (
     PROBABILITY,
     SEED,
     SIZES,
-    Valid,
     key,
     one_of,
 )
 from gailfe.config.schema import EnvConfig
 from gailfe.envs.rollout import Batch, Collector
 from gailfe.envs.vector import VectorEnv
-from gailfe.nn.gaussian import entropy, log_prob, log_prob_gradient
+from gailfe.nn.gaussian import entropy, log_prob
 from gailfe.nn.mlp import MLP, concatenated, flatten_parameters
 from gailfe.nn.normalisation import RunningMeanStd
 from gailfe.nn.policy import GaussianPolicy
-
-AT_LEAST_TWO = Valid(lambda value: value >= 2, "at least 2, to standardise advantages")
 
 
 @dataclass
@@ -40,7 +38,7 @@ class PPOConfig:
 
     seed: int = key("of the networks, the environments and the actions", SEED)
     num_envs: int = key("environments that are stepped side by side", AT_LEAST_ONE)
-    steps_per_iteration: int = key("environment steps in an iteration, a multiple of num_envs", AT_LEAST_TWO)
+    steps_per_iteration: int = key("environment steps in an iteration, a multiple of num_envs", TO_STANDARDISE)
     total_steps: int = key("environment steps of the training", AT_LEAST_ONE)
     gamma: float = key("γ, the discount", PROBABILITY)
     gae_lambda: float = key("λ of generalised advantage estimation", PROBABILITY)
@@ -50,7 +48,7 @@ class PPOConfig:
     learning_rate: float = key("of Adam", POSITIVE)
     anneal: bool = key("whether the learning rate falls linearly to 0")
     epochs: int = key("passes over the steps of an iteration", AT_LEAST_ONE)
-    minibatch_size: int = key("steps in a minibatch", AT_LEAST_TWO)
+    minibatch_size: int = key("steps in a minibatch", TO_STANDARDISE)
     clip: float = key("ε, how far the probability ratio may leave 1", POSITIVE)
     entropy_coefficient: float = key("weight of the policy's entropy in the objective", NOT_NEGATIVE)
     max_grad_norm: float = key("longest gradient; a longer one is shortened to it", POSITIVE)
@@ -146,40 +144,22 @@ class PPO:
         if config.anneal:
             self.optimizer.param_groups[0]["lr"] = config.learning_rate * (1.0 - progress)
         x = self.policy.normalizer(batch.observations)
-        values = self.value(x).squeeze(-1)
-        next_values = successor_values(
-            values,
-            batch.next_observations,
-            batch.ended,
-            lambda observations: self.value(self.policy.normalizer(observations)).squeeze(-1),
-        )
-        advantages = generalized_advantages(
+        advantages, values = batch_advantages(
+            batch,
+            x,
             self.reward_scale(batch.rewards, batch.ended),
-            values,
-            next_values,
-            batch.terminated,
-            batch.truncated,
+            lambda x: self.value(x).squeeze(-1),
+            self.policy.normalizer,
             config.gamma,
             config.gae_lambda,
         )
         mean, log_std = self.policy(x)
         old_log_prob = log_prob(mean, log_std, batch.samples)
         data = [t.flatten(0, 1) for t in (x, batch.samples, old_log_prob, advantages, advantages + values)]
-        info = self._epochs(data)
+        kl, clip_fraction, value_loss = run_epochs(
+            self._step, data, config.epochs, config.minibatch_size, config.target_kl, self.generator
+        ).tolist()
         self.policy.normalizer.update(batch.observations)
-        return info
-
-    def _epochs(self, data: list[Tensor]) -> dict[str, float]:
-        config = self.config
-        steps: list[Tensor] = []
-        for _ in range(config.epochs):
-            order = torch.randperm(len(data[0]), generator=self.generator)
-            minibatches = zip(*(t[order].split(config.minibatch_size) for t in data), strict=True)
-            epoch = [self._step(*minibatch) for minibatch in minibatches]
-            steps += epoch
-            if config.target_kl is not None and torch.stack(epoch)[:, 0].mean() > config.target_kl:
-                break
-        kl, clip_fraction, value_loss = torch.stack(steps).mean(0).tolist()
         return {
             "kl": kl,
             "clip_fraction": clip_fraction,
@@ -191,25 +171,15 @@ class PPO:
         self, x: Tensor, samples: Tensor, old_log_prob: Tensor, advantages: Tensor, returns: Tensor
     ) -> Tensor:
         """One gradient step on a minibatch; its kl, clip_fraction and value_loss from before it."""
-        config, policy = self.config, self.policy
-        advantages = (advantages - advantages.mean()) / (advantages.std() + 1e-8)
-        policy_activations, value_activations = policy.mean.activations(x), self.value.activations(x)
-        log_ratio = log_prob(policy_activations[-1], policy.log_std, samples) - old_log_prob
-        weights, kl, clip_fraction = surrogate(log_ratio, advantages, config.clip)
-        mean_gradient, log_std_gradient = log_prob_gradient(
-            policy_activations[-1], policy.log_std, samples, weights
+        config = self.config
+        gradient, kl, clip_fraction = policy_gradient(
+            self.policy, x, samples, old_log_prob, advantages, config.clip, config.entropy_coefficient
         )
-        error = value_activations[-1] - returns.unsqueeze(-1)
-        # Of the loss: minus the surrogate and the entropy's bonus, plus half the squared error of the values.
-        gradient = concatenated(
-            [
-                *policy.mean.vjp(policy_activations, -mean_gradient),
-                -(log_std_gradient + config.entropy_coefficient),
-                *self.value.vjp(value_activations, error / len(error)),
-            ]
-        )
-        norm = torch.linalg.vector_norm(gradient)
-        self.weights.grad = gradient.mul_((config.max_grad_norm / (norm + 1e-6)).clamp_(max=1.0))
+        activations = self.value.activations(x)
+        error = activations[-1] - returns.unsqueeze(-1)
+        # Of the loss: the policy's, plus half the squared error of the values.
+        gradient += self.value.vjp(activations, error / len(error))
+        self.weights.grad = shortened(concatenated(gradient), config.max_grad_norm)
         self.optimizer.step()
         return torch.stack([kl, clip_fraction, 0.5 * error.square().mean()])
 
@@ -233,23 +203,3 @@ class PPO:
         self.generator.set_state(state["generator"])
         self.iteration = state["iteration"]
         return self.collector.load_state_dict(state["collector"])
-
-
-def surrogate(log_ratio: Tensor, advantages: Tensor, clip: float) -> tuple[Tensor, Tensor, Tensor]:
-    """The clipped surrogate E[min(r Â, clip(r, 1 ± clip) Â)] (equation 7), by its gradient.
-
-    Args:
-        log_ratio: log r, of the new policy to the old one, (n,).
-        advantages: Â, (n,).
-
-    Returns:
-        The surrogate's gradient in log r (n,): zero where the clipped term is the smaller one. Then the KL
-        divergence from the old policy [nats], by Schulman's low-variance estimator, and the share of clipped
-        ratios.
-    """
-    ratio = log_ratio.exp()
-    clipped = ratio.clamp(1 - clip, 1 + clip)
-    weighted = ratio * advantages
-    active = weighted <= clipped * advantages
-    kl = (ratio - 1 - log_ratio).mean()
-    return weighted * active / len(ratio), kl, (ratio != clipped).float().mean()

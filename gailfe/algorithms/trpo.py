@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from typing import Any
 
 import torch
 from torch import Tensor
@@ -25,8 +26,31 @@ class TRPOConfig:
     max_kl: float = key("bound on the KL divergence of a policy step [nats]", POSITIVE)
     cg_iterations: int = key("iterations of the conjugate gradient", AT_LEAST_ONE)
     cg_damping: float = key("multiple of the identity that is added to the Fisher matrix", NOT_NEGATIVE)
+    fisher_subsample: int = key("k: the Fisher matrix is averaged over every k-th step", AT_LEAST_ONE)
     max_backtracks: int = key("step sizes that the line search tries", AT_LEAST_ONE)
     backtrack_ratio: float = key("factor from one step size to the next", INSIDE_UNIT)
+
+
+class TRPOUpdate:
+    """The policy step; it has no state of its own.
+
+    Args:
+        policy: changed in place.
+    """
+
+    def __init__(self, policy: GaussianPolicy, config: TRPOConfig) -> None:
+        self.policy = policy
+        self.config = config
+
+    def __call__(self, x: Tensor, samples: Tensor, advantages: Tensor, lambda_h: float) -> dict[str, float]:
+        """Take a `trpo_step`."""
+        return trpo_step(self.policy, x, samples, advantages, lambda_h, self.config)
+
+    def state_dict(self) -> dict[str, Any]:
+        return {}
+
+    def load_state_dict(self, state: dict[str, Any]) -> None:
+        pass
 
 
 def conjugate_gradient(
@@ -103,6 +127,9 @@ def trpo_step(
     tried is the one at which a quadratic model of the KL divergence meets the bound; shorter ones follow until the
     objective improves within the bound. If none does that, the policy stays as it is.
 
+    The Fisher matrix is averaged over every k-th row of `x`, k = `config.fisher_subsample`; gradient, objective
+    and bound are taken over all rows.
+
     Args:
         policy: changed in place.
         x: normalised observations (n, obs_dim).
@@ -126,7 +153,8 @@ def trpo_step(
     # At the old policy the ratio is 1, and its gradient is that of log π.
     mean_gradient, log_std_gradient = log_prob_gradient(old_mean, old_log_std, samples, advantages / len(x))
     gradient = concatenated([*policy.mean.vjp(activations, mean_gradient), log_std_gradient + lambda_h])
-    fisher = fisher_vector_product(policy, activations, config.cg_damping)
+    curved_at = [activation[:: config.fisher_subsample] for activation in activations]
+    fisher = fisher_vector_product(policy, curved_at, config.cg_damping)
     direction, product = conjugate_gradient(fisher, gradient, config.cg_iterations)
     full_step = torch.sqrt(2 * config.max_kl / (direction @ product + 1e-12)) * direction
 

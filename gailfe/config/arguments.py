@@ -4,7 +4,9 @@ A dataclass is the schema: a field is a key, its default the default, and `field
 (one line), `valid` (what may stand there) and, where the values can be listed, `choices`.
 """
 
+import sys
 import typing
+from collections.abc import Callable, Sequence
 from dataclasses import Field, fields
 from typing import Any, TypeVar
 
@@ -19,7 +21,41 @@ class ArgumentError(ValueError):
     """An argument that the command cannot take; the message names the key, the value and what is valid."""
 
 
-def parse_arguments(schema: type[Schema], arguments: list[str]) -> Schema:
+class CommandError(ValueError):
+    """A command that can't do its work, though its arguments are right; the message says why."""
+
+
+def run_command(
+    schema: type[Schema],
+    summary: str,
+    examples: str,
+    work: Callable[[Schema], int | None],
+    arguments: Sequence[str] | None = None,
+) -> int:
+    """Parse the arguments, or answer `--help`, and do the work.
+
+    Args:
+        schema: a dataclass, see the top of this file.
+        summary: the beginning of what `--help` prints.
+        examples: its end.
+        work: returns the exit status, or None for 0.
+        arguments: None: those of this process.
+
+    Returns:
+        The exit status: that of `work`, 1 for a CommandError, 2 for an ArgumentError. Either error is printed.
+    """
+    given = sys.argv[1:] if arguments is None else list(arguments)
+    if {"-h", "--help"} & set(given):
+        print(help_text(summary, schema, examples))
+        return 0
+    try:
+        return work(parse_arguments(schema, given)) or 0
+    except (ArgumentError, CommandError) as error:
+        print(f"error: {error}", file=sys.stderr)
+        return 2 if isinstance(error, ArgumentError) else 1
+
+
+def parse_arguments(schema: type[Schema], arguments: Sequence[str]) -> Schema:
     """An instance of the dataclass `schema` with the `key=value` arguments put in.
 
     Text is taken as it stands, so a title may hold a colon; `null` is none; lists are `[a,b]`.

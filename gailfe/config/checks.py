@@ -69,7 +69,7 @@ def _check_demonstrations(config: Config) -> None:
         raise ConfigError("demonstrations.dataset=None must be the folder of a Minari dataset, or its id")
     _check_order(config, "demonstrations.use_trajectories", "demonstrations.num_trajectories")
     earlier = config.demonstrations.earlier_checkpoints
-    if earlier > 0 and not target_class("expert", config.expert._target_).trained_here:
+    if earlier > 0 and not getattr(target_class("expert", config.expert._target_), "trained_here", False):
         raise ConfigError(
             f"demonstrations.earlier_checkpoints={earlier} needs an expert that is trained here and keeps its "
             f"checkpoints, as expert=ppo does, not expert={config.expert.name}"

@@ -27,6 +27,10 @@ from gailfe.config.keys import (
     one_of,
 )
 
+SHARE = Valid(lambda value: 0 <= value < 1, "at least 0 and below 1")
+SHARES = Valid(
+    lambda value: len(value) >= 1 and all(0 < v < 1 for v in value), "a list of numbers between 0 and 1"
+)
 DEVICE = Valid(lambda value: re.fullmatch(r"cpu|cuda(:\d+)?", value) is not None, "cpu, cuda, or cuda:<number>")
 
 
@@ -68,6 +72,9 @@ class CollectConfig:
     max_attempts: int = key("episodes to try at most, failed ones included", AT_LEAST_ONE)
     earlier_checkpoints: int = key("earlier checkpoints of the expert that are rolled out too", NOT_NEGATIVE)
     earlier_episodes: int = key("episodes of each earlier checkpoint", AT_LEAST_ONE)
+    contamination: float = key("share of the imitated state-action pairs that weaker policies made", SHARE)
+    weaker_policies: list[str] | None = key("folders of these policies; null: the expert's earlier checkpoints")
+    weaker_returns: list[float] = key("returns of these checkpoints, in units of the expert's", SHARES)
 
 
 @dataclass

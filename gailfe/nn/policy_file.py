@@ -10,16 +10,16 @@ from gymnasium.spaces import Box
 from safetensors.torch import load_file, save_file
 
 from gailfe.nn.policy import GaussianPolicy
+from gailfe.storage.files import atomic, write_json
 
 WEIGHTS, ARCHITECTURE = "policy.safetensors", "policy.json"
 
 
 def save_policy(folder: Path, policy: GaussianPolicy) -> None:
     """Write `policy` to `folder`."""
-    (folder / ARCHITECTURE).write_text(json.dumps(policy.architecture, indent=2) + "\n")
-    partial = folder / (WEIGHTS + ".partial")  # a kill in the middle must not cost the best policy so far
-    save_file({name: tensor.contiguous() for name, tensor in policy.state_dict().items()}, partial)
-    partial.replace(folder / WEIGHTS)
+    write_json(folder / ARCHITECTURE, policy.architecture)
+    with atomic(folder / WEIGHTS) as partial:
+        save_file({name: tensor.contiguous() for name, tensor in policy.state_dict().items()}, partial)
 
 
 def load_policy(folder: Path, observation_dim: int, action_space: Box) -> GaussianPolicy:

@@ -1,30 +1,29 @@
-"""Saving and loading what moves, as one file that is either whole or not there."""
+"""Saves and loads checkpoints: the whole state of a training in one file."""
 
 from __future__ import annotations
 
-import os
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import torch
 
+from gailfe.storage.files import atomic
+
 
 def save_checkpoint(path: Path, state: dict[str, Any]) -> None:
     """Write `state` (nested dicts, lists and tuples of tensors, arrays and plain values) atomically."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    partial = path.with_suffix(".partial")
-    with partial.open("wb") as file:
-        torch.save(_to_tensors(state), file)
-        file.flush()
-        os.fsync(file.fileno())
-    partial.replace(path)
+    with atomic(path) as partial, partial.open("wb") as file:
+        torch.save(_to_tensors(state), file)  # given a path, it would write the path's name into the file
 
 
 def load_checkpoint(path: Path) -> dict[str, Any] | None:
-    """What `save_checkpoint` wrote, arrays come back as tensors; None if there is no checkpoint.
+    """Load what `save_checkpoint` wrote. None if there is no checkpoint; arrays come back as tensors.
 
-    Loaded without unpickling code (`weights_only`).
+    A checkpoint can't run code (`weights_only`).
+
+    Raises:
+        pickle.UnpicklingError: if the file holds anything but tensors and plain values.
     """
     if not path.exists():
         return None

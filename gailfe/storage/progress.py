@@ -1,4 +1,4 @@
-"""A line now and then that says how far a stage is, how fast it goes and how long it still takes."""
+"""Logs how far a stage is, how fast it goes and how long it still takes."""
 
 from __future__ import annotations
 
@@ -11,12 +11,14 @@ log = logging.getLogger(__name__)
 class Progress:
     """Logs at most one line every `interval` seconds, and one at the end.
 
-    Lines rather than a live bar: the jobs of a sweep share one terminal.
+    Lines and not a live bar, because the jobs of a sweep share one terminal.
 
     Args:
-        label: of the stage.
-        total: how much there is to do, in `unit`s.
-        done: how much of it an earlier process did.
+        label: of the stage; the lines begin with it.
+        total: the whole work, in `unit`s.
+        done: the part of it that an earlier process did.
+        unit: what is counted, in the plural.
+        interval: the shortest time between two lines [s].
     """
 
     def __init__(self, label: str, total: int, done: int = 0, unit: str = "steps", interval: float = 10.0) -> None:
@@ -28,7 +30,7 @@ class Progress:
         self._started = self._shown = time.monotonic()
 
     def update(self, done: int, note: str = "") -> None:
-        """Report that `done` of `total` are done."""
+        """Log a line if it is time for one; `done` of `total` are done."""
         now = time.monotonic()
         if now - self._shown < self._interval and done < self.total:
             return

@@ -1,4 +1,4 @@
-"""Artefacts shared by the jobs of a sweep: keyed by what made them, locked, atomic, checksummed."""
+"""Keeps experts and demonstrations: each is made once, whole or not there, and checked when it is used again."""
 
 from __future__ import annotations
 
@@ -13,39 +13,43 @@ from typing import Any
 
 from filelock import FileLock, Timeout
 
+from gailfe.storage.files import remove_partials, write_json
+from gailfe.storage.names import MANIFEST
+
 log = logging.getLogger(__name__)
 
-MANIFEST = "manifest.json"
+PARTIAL = ".partial"  # the end of the name of an artefact that is being made
+CORRUPT = ".corrupt-"  # in the name of one that was damaged and moved aside; a time stamp follows
 
 
 class ArtifactError(RuntimeError):
-    """An artefact whose files are not what its manifest says."""
+    """The files of an artefact are not what its manifest says."""
 
 
 def artifact_key(recipe: dict[str, Any]) -> str:
-    """SHA-256 of a recipe: the resolved config that an artefact is made from, its inputs' keys included."""
+    """SHA-256 of a recipe: everything that an artefact is made from, with the keys of other artefacts among it."""
     return hashlib.sha256(json.dumps(recipe, sort_keys=True).encode()).hexdigest()
 
 
 class Store:
     """A folder of artefacts, `<root>/<kind>/<label>-<first 12 digits of the key>/`.
 
-    A folder appears under this name only when it is complete. Until then its maker works in a folder with the
-    suffix `.partial` that survives an interruption, so that a maker which saves checkpoints there goes on.
+    A folder has this name only when it is complete. While it is being made it ends in `.partial`. An interruption
+    leaves that folder as it is, so that a maker that saves checkpoints there can go on from the last one.
     """
 
     def __init__(self, root: Path) -> None:
         self.root = root
 
     def get(self, kind: str, label: str, recipe: dict[str, Any], make: Callable[[Path], None]) -> Path:
-        """The folder of the artefact that `recipe` describes, made if it is missing.
+        """Return the folder of the artefact that `recipe` describes; make it if it is missing or damaged.
 
-        Of several processes that ask at once, one makes it; the others wait.
+        If several processes ask at the same time, one makes it and the others wait.
 
         Args:
-            kind: "expert", "demonstrations", …
-            label: readable start of the folder's name.
-            recipe: everything that decides the content; JSON values only.
+            kind: "experts" or "demonstrations".
+            label: how the folder's name begins, for people.
+            recipe: everything that decides the content, as JSON values.
             make: fills the folder that it is given.
         """
         key = artifact_key(recipe)
@@ -53,16 +57,16 @@ class Store:
         folder.parent.mkdir(parents=True, exist_ok=True)
         with _locked(folder):
             if folder.exists() and not self._intact(folder):
-                aside = folder.with_name(f"{folder.name}.corrupt-{time.time_ns()}")
+                aside = folder.with_name(f"{folder.name}{CORRUPT}{time.time_ns()}")
                 folder.rename(aside)
                 log.warning("%s does not match its manifest: moved to %s and made again", folder, aside.name)
             if not folder.exists():
-                partial = folder.with_name(folder.name + ".partial")
+                partial = folder.with_name(folder.name + PARTIAL)
                 partial.mkdir(exist_ok=True)
                 if not (partial / MANIFEST).exists() or not self._intact(partial):
-                    for stale in partial.glob(MANIFEST + "*"):  # of a maker that died at the very end
-                        stale.unlink()
+                    (partial / MANIFEST).unlink(missing_ok=True)
                     make(partial)
+                    remove_partials(partial)  # of an earlier maker that was killed: no part of the artefact
                     write_manifest(partial, key, recipe)
                 partial.rename(folder)
                 log.info("%s: made %s", kind, folder)
@@ -80,8 +84,14 @@ class Store:
         return True
 
 
+def finished(root: Path, kind: str) -> list[Path]:
+    """Return the folders of the complete artefacts of a kind, by name; none that is being made or was damaged."""
+    folders = sorted(manifest.parent for manifest in (root / kind).glob(f"*/{MANIFEST}"))
+    return [folder for folder in folders if not folder.name.endswith(PARTIAL) and CORRUPT not in folder.name]
+
+
 def verify(folder: Path) -> dict[str, Any]:
-    """Check every file of an artefact against its manifest, and return the manifest.
+    """Check every file of an artefact against its manifest; return the manifest.
 
     Raises:
         ArtifactError: naming the first file that is missing or changed.
@@ -99,16 +109,14 @@ def verify(folder: Path) -> dict[str, Any]:
 
 
 def write_manifest(folder: Path, key: str, recipe: dict[str, Any]) -> None:
-    """Write the checksums of all files in `folder`, and what they were made from, into it."""
+    """Write the manifest of an artefact: its key, its recipe and the checksums of all files in `folder`."""
     files = sorted(path for path in folder.rglob("*") if path.is_file())
     manifest = {
         "key": key,
         "recipe": recipe,
         "files": {path.relative_to(folder).as_posix(): file_checksum(path) for path in files},
     }
-    partial = folder / (MANIFEST + ".partial")
-    partial.write_text(json.dumps(manifest, indent=2) + "\n")
-    partial.replace(folder / MANIFEST)
+    write_json(folder / MANIFEST, manifest)
 
 
 def file_checksum(path: Path) -> str:
@@ -119,7 +127,7 @@ def file_checksum(path: Path) -> str:
 
 @contextlib.contextmanager
 def _locked(folder: Path) -> Iterator[None]:
-    """Hold the artefact's lock, saying so while somebody else has it; the system frees a dead holder's."""
+    """Hold the artefact's lock, and log if another process has it first. A lock ends with its process."""
     lock = FileLock(folder.with_name(f".{folder.name}.lock"))
     try:
         lock.acquire(timeout=0)

@@ -1,4 +1,4 @@
-"""Metrics to disk and to W&B."""
+"""Writes metrics to disk and to W&B."""
 
 from __future__ import annotations
 
@@ -8,12 +8,13 @@ import os
 from collections.abc import Sequence
 from dataclasses import asdict
 from pathlib import Path
-from typing import Any, TextIO
+from typing import Any
 
 from gailfe.config.keys import ConfigError
 from gailfe.config.schema import Config
+from gailfe.storage.files import atomic
 
-Row = dict[str, float]  # one iteration's metrics, by column; what does not exist is left out
+Row = dict[str, float]  # one iteration's metrics, by column; a quantity that does not exist has no key
 
 FIRST_COLUMNS = [
     "iteration",
@@ -31,20 +32,20 @@ LAST_COLUMNS = ["steps_per_s"]
 
 
 def columns(added: Sequence[str]) -> list[str]:
-    """The columns of a training's file of rows: those of every training, and those that its algorithm adds."""
+    """Return the columns of a training's metrics: those of every training, and those that its algorithm adds."""
     return [*FIRST_COLUMNS, *added, *LAST_COLUMNS]
 
 
 class MetricsFile:
-    """metrics.csv: one row an iteration, readable when `log` returns; an empty cell for what doesn't exist.
+    """metrics.csv: a row for each iteration. A cell is empty where a quantity does not exist.
 
     Args:
-        path: of the file.
+        path: of the file. Rows that are there already stay, up to iteration `keep`.
         columns: of the file, in order.
-        keep: rows after this iteration are dropped: a run that goes on from a checkpoint makes them again.
+        keep: the iteration of the checkpoint that the training goes on from, or 0. Later rows are made again.
 
     Raises:
-        ValueError: if the file does not have as many rows as are to be kept.
+        ValueError: if the file lacks rows that the checkpoint goes on from.
     """
 
     def __init__(self, path: Path, columns: Sequence[str], keep: int) -> None:
@@ -54,31 +55,28 @@ class MetricsFile:
                 f"{path} has {len(kept)} of the {keep} rows that its checkpoint goes on from: move the folder "
                 "away to begin anew"
             )
-        partial = path.with_suffix(".partial")
-        with partial.open("w", newline="") as file:
+        with atomic(path) as partial, partial.open("w", newline="") as file:
             writer = csv.DictWriter(file, columns)
             writer.writeheader()
             writer.writerows(kept)
-            _to_disk(file)
-        partial.replace(path)
         self._file = path.open("a", newline="")
         self._writer = csv.DictWriter(self._file, columns)
 
     def log(self, row: Row) -> None:
-        """Append a row; its keys must be among the columns."""
+        """Append a row; other processes can read it at once. Raises ValueError for a key that is no column."""
         self._writer.writerow(row)
         self._file.flush()
 
     def sync(self) -> None:
-        """Return when all rows would survive a power cut."""
-        _to_disk(self._file)
+        """Wait until all rows are on the disk itself, where a power cut can't take them."""
+        os.fsync(self._file.fileno())
 
     def close(self) -> None:
         self._file.close()
 
 
 def read_rows(path: Path) -> list[Row]:
-    """The rows of a `MetricsFile` as they were logged."""
+    """Read the rows of a `MetricsFile` as they were logged."""
     return [
         {key: int(cell) if cell.lstrip("-").isdigit() else float(cell) for key, cell in row.items() if cell}
         for row in _complete_rows(path)
@@ -86,16 +84,11 @@ def read_rows(path: Path) -> list[Row]:
 
 
 def _complete_rows(path: Path) -> list[dict[str, str]]:
-    """All rows, less a half-written line at the end."""
+    """Read all rows, without a half-written line at the end."""
     if not path.exists():
         return []
     text = path.read_text()
     return list(csv.DictReader(io.StringIO(text[: text.rfind("\n") + 1])))
-
-
-def _to_disk(file: TextIO) -> None:
-    file.flush()
-    os.fsync(file.fileno())
 
 
 def check_tracking(config: Config) -> None:

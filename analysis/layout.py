@@ -1,0 +1,112 @@
+"""Which runs share a panel of a figure or a table, and what titles and legends call them.
+
+A label (`analysis.runs.algo_label`) is an algorithm and overrides. Overrides of the algorithm make another line;
+all others (`demonstrations.contamination=0.25`, `env.num_iterations=500`) make another panel: there all lines face
+the same task. What every run of a figure has in common is said once, below it, and keys are cut to their ending.
+"""
+
+import re
+from collections.abc import Iterable
+from dataclasses import dataclass
+
+from analysis.runs import parse_label
+
+NAMES = {"halfcheetah": "HalfCheetah"}
+
+# What GAIL doesn't read is a choice of the algorithm that does, as `algo.*` is.
+OF_THE_ALGORITHM = re.compile(r"(algo|annotator)\b|demonstrations\.(earlier_checkpoints|failed_dataset)\b")
+
+
+@dataclass(frozen=True)
+class Panel:
+    """One task; `lines` maps what a legend calls an algorithm to the label of its runs."""
+
+    env: str
+    title: str
+    lines: dict[str, str]
+    row: int
+    column: int
+
+
+@dataclass(frozen=True)
+class Layout:
+    """All panels, and what they have in common; every environment that comes in several forms begins a row."""
+
+    panels: list[Panel]
+    names: list[str]  # of all lines in the order of their colours
+    shared: str  # the overrides that all runs have, empty where there are none
+
+    @property
+    def by_factor(self) -> bool:
+        """Whether an environment comes in several forms: panels then are many and small."""
+        return len(self.panels) > len({panel.env for panel in self.panels})
+
+    @property
+    def shape(self) -> tuple[int, int]:
+        """Rows and columns."""
+        return 1 + max(panel.row for panel in self.panels), 1 + max(panel.column for panel in self.panels)
+
+
+def conditions(label: str) -> frozenset[str]:
+    """The overrides in `label` that are not the algorithm's: what runs must share to be compared."""
+    return frozenset(item for item in parse_label(label)[1] if not OF_THE_ALGORITHM.match(item))
+
+
+def lay_out(runs: Iterable[tuple[str, str]]) -> Layout:
+    """The panels of these runs, pairs of env and label, of which there is at least one."""
+    found = sorted(set(runs))
+    labels = {label for _, label in found}
+    overrides = {label: parse_label(label)[1] for label in labels}
+    shared = frozenset.intersection(*overrides.values())
+    short = short_forms(frozenset.union(*overrides.values()))
+
+    def words(items: frozenset[str]) -> str:
+        return ", ".join(sorted((short[item] for item in items - shared), key=natural))
+
+    def name(label: str) -> str:
+        settings = words(overrides[label] - conditions(label))
+        algo = parse_label(label)[0].upper().replace("_", " ")
+        return f"{algo} ({settings})" if settings else algo
+
+    # The paper's two come first: their colours stay theirs whatever else was run.
+    names = sorted({name(label) for label in labels}, key=lambda n: (n != "GAIL", n != "GAILFE", natural(n)))
+    forms = sorted({words(conditions(label)) for label in labels}, key=natural)
+    panels = []
+    for row, env in enumerate(sorted({env for env, _ in found})):
+        for column, form in enumerate(forms):
+            here = {name(label): label for of, label in found if of == env and words(conditions(label)) == form}
+            title = NAMES.get(env, env[:1].upper() + env[1:])
+            lines = {line: here[line] for line in names if line in here}
+            panels.append(
+                Panel(env, f"{title}\n{form}" if form else title, lines, *place(row, column, len(forms)))
+            )
+    return Layout([panel for panel in panels if panel.lines], names, ", ".join(sorted(shared, key=natural)))
+
+
+def place(env: int, form: int, forms: int) -> tuple[int, int]:
+    """Row and column of a panel: three environments in a row, or a row or more for each that has several forms."""
+    if forms == 1:
+        return env // 3, env % 3
+    rows = -(-forms // 4)  # four are as many as are readable side by side
+    columns = -(-forms // rows)
+    return env * rows + form // columns, form % columns
+
+
+def short_forms(overrides: Iterable[str]) -> dict[str, str]:
+    """Each override with its key cut to the shortest ending that no other key has: `algo.z_f=-1` → `z_f=-1`."""
+    parts = {item: item.partition("=")[0].split(".") for item in overrides}
+    keys = {tuple(key) for key in parts.values()}
+
+    def cut(key: list[str]) -> str:
+        for length in range(1, len(key)):
+            if sum(other[-length:] == tuple(key[-length:]) for other in keys) == 1:
+                return ".".join(key[-length:])
+        return ".".join(key)
+
+    return {item: cut(key) + item.removeprefix(".".join(key)) for item, key in parts.items()}
+
+
+def natural(text: str) -> list[tuple[str, float]]:
+    """A key that sorts numbers inside a text by their size: 4 before 11, 0.25 before 0.5."""
+    parts = re.split(r"(\d+(?:\.\d+)?)", text)
+    return [(word, float(number)) for word, number in zip(parts[::2], [*parts[1::2], "0"], strict=True)]

@@ -1,0 +1,127 @@
+"""Is one algorithm faster than another? The statistics of learning curves, for people and as JSON.
+
+    python -m analysis.summary runs=runs/figure1
+
+Definitions are in `analysis.comparison`, intervals in `analysis.statistics`.
+"""
+
+import json
+import logging
+import sys
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from gailfe.config.arguments import ArgumentError, help_text, parse_arguments
+
+SUMMARY = """\
+python -m analysis.summary [key=value ...]
+
+Compares algorithms by their learning curves (the evaluated return): area under the curve, environment steps to
+50, 80 and 90% of the expert's return, final return and failed episodes, over seeds with 95% intervals; and each
+algorithm with a baseline: difference in area and probability of improvement. Prints tables and, as the last line,
+JSON: a list with one object for each environment and pair of algorithms."""
+
+EXAMPLES = """\
+Examples:
+  python -m analysis.summary runs=runs/figure1
+  python -m analysis.summary runs=results/figure1/curves.parquet | tail -n 1 > summary.json
+  python -m analysis.summary runs=runs/ablation baseline=gailfe"""
+
+
+@dataclass
+class SummaryArguments:
+    runs: str = field(
+        default="runs/figure1",
+        metadata={
+            "help": "where the learning curves are",
+            "valid": "a folder with run folders below it, a results folder with curves.parquet, or a "
+            "results file (.parquet, .csv)",
+        },
+    )
+    baseline: str = field(
+        default="gail",
+        metadata={
+            "help": "what the others are compared with, on the same task; of its runs with several settings, "
+            "those with the most overrides in common",
+            "valid": "an algorithm's name, or a whole label such as 'gailfe (algo.failures.window=50)'",
+        },
+    )
+
+
+def summarise(runs: Path, baseline: str) -> tuple[str, list[dict[str, Any]]]:
+    """The text for people, and one record a pair of algorithms (`comparison.compare`).
+
+    Raises:
+        RunsError: `runs` is no source of curves, has no evaluated return (yet), or no run of `baseline`.
+    """
+    # Here and not above: `--help` and a mistyped key should not wait for pandas.
+    from analysis.comparison import METRIC, common_lines, compare, partner, seed_table
+    from analysis.curves import load_curves, measurements
+    from analysis.layout import lay_out
+    from analysis.runs import RunsError, parse_label
+    from analysis.summary_text import LEGEND, comparison_text, panel_text, tasks_text
+    from analysis.sweep import announced_runs, missing_runs
+
+    curves = load_curves(runs)
+    rows = measurements(curves)
+    rows = rows[rows["metric"] == METRIC]
+    if rows.empty:
+        raise RunsError(f"no run in {runs} has a value of {METRIC} (yet)")
+    choices = {name for label in rows["algo"].unique() for name in (label, parse_label(label)[0])}
+    if baseline not in choices:
+        raise RunsError(f"baseline={baseline}: no run of it in {runs}; valid: {', '.join(sorted(choices))}")
+    layout = lay_out(rows[["env", "algo"]].itertuples(index=False, name=None))
+    text, records, tables = [LEGEND], [], []
+    for panel in layout.panels:
+        names = {label: name for name, label in panel.lines.items()}
+        lines = common_lines(curves, panel.env, list(names))
+        table = seed_table(curves, panel.env, lines)
+        tables.append((panel, table))
+        text.append(panel_text(panel, table, lines.index))
+        compared = 0
+        for algo in names:
+            against = partner(algo, list(names), baseline)
+            if against is not None:
+                records.append(compare(table, panel.env, against, algo))
+                text.append(comparison_text(records[-1], names[algo], names[against]))
+                compared += 1
+        if not compared:
+            text.append(
+                f"Nothing is compared: there is no other algorithm beside baseline={baseline} on this task."
+            )
+        text.append("")
+    text.append(tasks_text(tables))
+    if layout.shared:
+        text.append(f"All runs: {layout.shared}.")
+    missing = missing_runs(curves, announced_runs(runs if runs.is_dir() else runs.parent))
+    if missing:
+        text += [f"Not complete, {len(missing)} of the sweep's runs:", *(f"  {line}" for line in missing)]
+    return "\n".join(text).rstrip() + "\n", records
+
+
+def main(arguments: list[str]) -> int:
+    """The command; returns its exit status: 0, 1 for a source without curves, 2 for a wrong argument."""
+    if {"-h", "--help"} & set(arguments):
+        print(help_text(SUMMARY, SummaryArguments, EXAMPLES))
+        return 0
+    try:
+        chosen = parse_arguments(SummaryArguments, arguments)
+    except ArgumentError as error:
+        print(f"error: {error}", file=sys.stderr)
+        return 2
+    from analysis.runs import RunsError
+
+    logging.basicConfig(format="%(levelname)s: %(message)s")
+    try:
+        text, records = summarise(Path(chosen.runs), chosen.baseline)
+    except RunsError as error:
+        print(f"error: {error}", file=sys.stderr)
+        return 1
+    print(text)
+    print(json.dumps(records, allow_nan=False))
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))

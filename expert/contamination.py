@@ -1,0 +1,200 @@
+"""Contaminated demonstrations: among the expert's episodes are some of weaker policies, and nothing says which.
+
+This is the setting of the paper's introduction, in which perfect demonstrations are hard to get. Other episodes of
+the same policies are labelled failures: they are what GAILFE knows of them, and GAIL does not.
+"""
+
+from __future__ import annotations
+
+import json
+import logging
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import numpy as np
+
+from expert.checkpoints import CHECKPOINTS
+from expert.experts import expert_of
+from gailfe.config.keys import ConfigError
+from gailfe.config.schema import Config, DemonstrationsConfig
+from gailfe.envs.making import spaces_of
+from gailfe.envs.trajectory import Demonstrations, Trajectory
+from gailfe.nn.policy import GaussianPolicy
+from gailfe.nn.policy_file import WEIGHTS, load_policy
+from gailfe.storage.names import EVALUATION
+from gailfe.storage.store import file_checksum
+
+log = logging.getLogger(__name__)
+
+Record = dict[str, Any]  # what one source of weaker episodes gave, for the dataset's metadata and the log
+
+
+class Source(NamedTuple):
+    """Where weaker episodes come from."""
+
+    name: str
+    episodes: Iterator[Trajectory]  # those of a policy never end
+
+
+def contaminate(
+    demonstrations: Demonstrations, sources: Sequence[Source], share: float
+) -> tuple[Demonstrations, list[Record]]:
+    """Put weaker episodes among the expert's, and others of the same sources among the failures.
+
+    Each source gives its episodes in turn to the expert's and to the failures, so that both are drawn alike, until
+    the weaker episodes hold `share` of the state-action pairs that are to be imitated. The sources give equal
+    parts, in pairs. The expert's own trajectories all stay.
+
+    Args:
+        demonstrations: clean ones, and the failures that were split off them.
+        sources: endless.
+        share: in (0, 1).
+
+    Returns:
+        The contaminated demonstrations, the weaker episodes last, and a record of each source.
+    """
+    expert, failed = list(demonstrations.expert), list(demonstrations.failed)
+    pairs = share / (1 - share) * sum(map(len, expert)) / len(sources)
+    records = []
+    for source in sources:
+        unlabelled: list[Trajectory] = []
+        labelled: list[Trajectory] = []
+        while sum(map(len, unlabelled)) < pairs:
+            unlabelled.append(next(source.episodes))
+            labelled.append(next(source.episodes))
+        expert += unlabelled
+        failed += labelled
+        records.append(_record(source.name, unlabelled, labelled))
+    return Demonstrations(expert, failed), records
+
+
+def contaminate_own(demonstrations: Demonstrations, settings: DemonstrationsConfig) -> Demonstrations:
+    """`contaminate` with a dataset of one's own: the weaker episodes are drawn from its failures, the others stay.
+
+    Args:
+        demonstrations: whose `failed` hold enough pairs, and at least one episode more.
+        settings: with `contamination` above 0; `seed` draws the episodes.
+
+    Raises:
+        ConfigError: if there are too few failures.
+    """
+    pool, share = list(demonstrations.failed), settings.contamination
+    order = np.random.default_rng(settings.seed).permutation(len(pool))
+    pairs = share / (1 - share) * sum(map(len, demonstrations.expert))
+    lengths = np.cumsum([len(pool[i]) for i in order])
+    count = int(np.searchsorted(lengths, pairs)) + 1  # episodes that hold that many pairs
+    if count >= len(pool):
+        held = int(lengths[-1]) if len(pool) else 0
+        raise ConfigError(
+            f"demonstrations.contamination={share} needs {pairs:.0f} state-action pairs of failed trajectories "
+            f"beside the expert's, and at least one more trajectory that stays a failure; there are {len(pool)} "
+            f"failed trajectories with {held} pairs. Lower it, or give a larger demonstrations.failed_dataset"
+        )
+    unlabelled, labelled = ([pool[i] for i in part] for part in (order[:count], order[count:]))
+    log_records([_record("failed trajectories of the dataset", unlabelled, labelled)])
+    return Demonstrations([*demonstrations.expert, *unlabelled], labelled)
+
+
+def check_contamination(config: Config) -> None:
+    """Check that the weaker policies are there and fit the environment, except those that are still to be trained.
+
+    Raises:
+        ConfigError: naming the key, the value and what is valid.
+    """
+    settings = config.demonstrations
+    if settings.contamination == 0:
+        return
+    if settings.dataset is not None:
+        if settings.failed_dataset is None and not settings.split:
+            raise ConfigError(
+                f"demonstrations.contamination={settings.contamination} takes its weaker episodes from the "
+                "failures of the dataset: give demonstrations.failed_dataset, or demonstrations.split=true"
+            )
+        return
+    if settings.weaker_policies is not None:
+        for path in settings.weaker_policies:
+            _load(config, Path(path), f"demonstrations.weaker_policies={path}")
+        return
+    expert = expert_of(config)
+    if expert.trained_here:
+        return
+    folder = expert.folder()
+    if folder is None or not _checkpoints(folder):
+        raise ConfigError(
+            f"demonstrations.contamination={settings.contamination}: expert={config.expert.name} has no earlier "
+            f"checkpoints for env={config.env.name}; give demonstrations.weaker_policies=[folder,…], each with a "
+            "policy.safetensors and a policy.json, or take expert=ppo"
+        )
+
+
+def contamination_recipe(config: Config) -> dict[str, Any]:
+    """Everything that decides the weaker episodes; empty without contamination, as in recipes of clean data."""
+    settings = config.demonstrations
+    if settings.contamination == 0:
+        return {}
+    recipe: dict[str, Any] = {"contamination": settings.contamination}
+    if settings.dataset is not None:
+        return {**recipe, "seed": settings.seed}
+    if settings.weaker_policies is not None:
+        return {**recipe, "policies": [file_checksum(Path(path, WEIGHTS)) for path in settings.weaker_policies]}
+    recipe["weaker_returns"] = list(settings.weaker_returns)
+    expert = expert_of(config)
+    folder = None if expert.trained_here else expert.folder()
+    if folder is not None:  # the key of an expert that is trained here stands for its checkpoints too
+        recipe["policies"] = [file_checksum(path / WEIGHTS) for path in _checkpoints(folder)]
+    return recipe
+
+
+def weaker_policies(config: Config, expert_folder: Path) -> dict[str, GaussianPolicy]:
+    """The configured weaker policies by name: folders of one's own, or earlier checkpoints of the expert.
+
+    Of the checkpoints those are taken whose evaluated return comes closest to `weaker_returns` times the expert's.
+    """
+    settings = config.demonstrations
+    if settings.weaker_policies is not None:
+        return {path: _load(config, Path(path), path) for path in settings.weaker_policies}
+    returns = {path: _evaluated_return(path) for path in _checkpoints(expert_folder)}
+    expert = _evaluated_return(expert_folder)
+    chosen = [min(returns, key=lambda p: abs(returns[p] - share * expert)) for share in settings.weaker_returns]
+    return {f"{CHECKPOINTS}/{path.name}": _load(config, path, path.name) for path in dict.fromkeys(chosen)}
+
+
+def log_records(records: Sequence[Record]) -> None:
+    """Say what each source gave."""
+    for record in records:
+        log.info(
+            "demonstrations: contaminated by %(policy)s: %(unlabelled_episodes)d episodes (%(unlabelled_pairs)d "
+            "pairs, mean return %(unlabelled_return_mean).0f) are among the expert's, without a label; "
+            "%(failed_episodes)d others (%(failed_pairs)d pairs) are failures",
+            record,
+        )
+
+
+def _record(name: str, unlabelled: Sequence[Trajectory], labelled: Sequence[Trajectory]) -> Record:
+    return {
+        "policy": name,
+        "unlabelled_episodes": len(unlabelled),
+        "unlabelled_pairs": sum(map(len, unlabelled)),
+        "unlabelled_return_mean": float(np.mean([t.total_reward for t in unlabelled])),
+        "failed_episodes": len(labelled),
+        "failed_pairs": sum(map(len, labelled)),
+        "failed_return_mean": float(np.mean([t.total_reward for t in labelled])),
+    }
+
+
+def _checkpoints(expert_folder: Path) -> list[Path]:
+    """The expert's earlier checkpoints whose evaluation is known, the earliest first."""
+    return [path.parent for path in sorted((expert_folder / CHECKPOINTS).glob(f"*/{EVALUATION}"))]
+
+
+def _evaluated_return(folder: Path) -> float:
+    return float(json.loads((folder / EVALUATION).read_text())["eval_return_mean"])
+
+
+def _load(config: Config, folder: Path, name: str) -> GaussianPolicy:
+    spaces = spaces_of(config.env)
+    try:
+        return load_policy(folder, spaces.observation_dim, spaces.action)
+    except Exception as error:  # a missing file, another format, other shapes
+        raise ConfigError(f"{name} must be the folder of a policy for env={config.env.name}: {error}") from error

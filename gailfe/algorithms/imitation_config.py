@@ -1,0 +1,52 @@
+"""The keys of GAIL and GAILFE; those of their parts stand beside the parts' code."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from gailfe.algorithms.clipped import TO_STANDARDISE, ClippedConfig
+from gailfe.algorithms.discriminator import REWARD, DiscriminatorConfig
+from gailfe.algorithms.failures import FailuresConfig
+from gailfe.algorithms.trpo import TRPOConfig
+from gailfe.config.keys import AT_LEAST_ONE, NOT_NEGATIVE, PROBABILITY, ConfigError, key, one_of
+from gailfe.config.targets import Target
+from gailfe.nn.policy import PolicyConfig
+from gailfe.nn.value import ValueConfig
+
+ORDER = one_of("discriminator_first", "policy_first")
+POLICY_UPDATE = one_of("trpo", "ppo")
+
+
+@dataclass
+class ImitationConfig(Target):
+    """Keys of `algo` for GAIL and GAILFE."""
+
+    num_envs: int = key("environments side by side", AT_LEAST_ONE)
+    steps_per_iteration: int = key("environment steps in an iteration, a multiple of num_envs", TO_STANDARDISE)
+    order: str = key("of the two updates; policy_first: rewards are of D as the iteration before left it", ORDER)
+    gamma: float = key("γ, discount", PROBABILITY)
+    gae_lambda: float = key("λ of generalised advantage estimation", PROBABILITY)
+    reward: str = key("r(s, a): log_d, −log D; logit, log(1 − D) − log D", REWARD)
+    lambda_h: float = key("λ_H, weight of the policy's entropy, which is maximised", NOT_NEGATIVE)
+    policy: PolicyConfig = key("the policy π_θ")
+    value: ValueConfig = key("the value function")
+    policy_update: str = key("trpo, the paper's policy step, or ppo", POLICY_UPDATE)
+    trpo: TRPOConfig = key("the policy step by TRPO")
+    ppo: ClippedConfig = key("the policy step by PPO's clipped surrogate")
+    discriminator: DiscriminatorConfig = key("the discriminator D_ω")
+    failures: FailuresConfig | None = key("what GAILFE adds; null: GAIL")
+
+    def check(self) -> None:
+        """Raises ConfigError where keys don't go together."""
+        if self.steps_per_iteration % self.num_envs:
+            raise ConfigError(
+                f"algo.num_envs={self.num_envs} must divide algo.steps_per_iteration={self.steps_per_iteration}"
+            )
+        if self.policy_update == "ppo" and self.steps_per_iteration % self.ppo.minibatch_size == 1:
+            raise ConfigError(
+                f"algo.ppo.minibatch_size={self.ppo.minibatch_size} leaves a minibatch of one step of "
+                f"algo.steps_per_iteration={self.steps_per_iteration}, whose advantage can't be standardised; "
+                "choose a divisor"
+            )
+        if self.failures is not None:
+            self.failures.check()

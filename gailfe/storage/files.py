@@ -1,0 +1,62 @@
+"""Writes files that are either whole or not there, whatever ends the process that writes them."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import os
+import secrets
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+
+@contextlib.contextmanager
+def atomic(path: Path) -> Iterator[Path]:
+    """Give a path to write to; when the block ends, what was written there takes the name `path`.
+
+    Until then, and after an error in the block, `path` is what it was before. The path that is given has the same
+    suffix and is in the same folder, which is made if it is missing. Each block has one of its own, so processes
+    that write the same file at the same time don't mix their lines.
+
+    Raises:
+        OSError: if the file can't be written, for example because the disk is full.
+    """
+    path.parent.mkdir(parents=True, exist_ok=True)
+    partial = path.with_name(f".{path.stem}.{secrets.token_hex(4)}.partial{path.suffix}")
+    try:
+        yield partial
+        _sync(partial)  # before it is renamed: after a power cut the name must not stand for an empty file
+        partial.replace(path)
+    finally:
+        partial.unlink(missing_ok=True)
+    _sync(path.parent)  # the renaming itself, which is an entry of the folder
+
+
+def write_text(path: Path, text: str) -> None:
+    """Write `text` to `path` in UTF-8, atomically."""
+    with atomic(path) as partial:
+        partial.write_text(text, encoding="utf-8")
+
+
+def write_json(path: Path, content: Any) -> None:
+    """Write plain values to `path` as indented JSON, atomically."""
+    write_text(path, json.dumps(content, indent=2) + "\n")
+
+
+def remove_partials(folder: Path) -> None:
+    """Delete what processes that were killed while writing left at or below `folder`.
+
+    Only for the holder of the folder's lock: the half-written file of a living process would be deleted too.
+    """
+    for partial in folder.rglob(".*.partial*"):
+        partial.unlink()
+
+
+def _sync(path: Path) -> None:
+    """Wait until a file's content, or a folder's list of entries, is on the disk itself."""
+    descriptor = os.open(path, os.O_RDONLY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)

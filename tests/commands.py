@@ -1,0 +1,67 @@
+"""Starts the project's commands as a user does, on the smallest experiment, and kills them at a chosen moment."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import TypeVar
+
+CONF = Path(__file__).parent / "conf"
+
+# Run as `python -c`, with a number before the module's name and its arguments. The process is killed at the
+# checkpoint of that number: the state has been written then, but does not have the checkpoint's name yet.
+DIES_AT_CHECKPOINT = """
+import os, runpy, signal, sys
+import torch
+
+left, save = int(sys.argv.pop(1)), torch.save
+
+def save_or_die(state, file):
+    global left
+    left -= 1
+    save(state, file)
+    if left == 0:
+        os.kill(os.getpid(), signal.SIGKILL)
+
+torch.save = save_or_die
+runpy.run_module(sys.argv.pop(1), run_name="__main__", alter_sys=True)
+"""
+
+Found = TypeVar("Found")
+
+
+def start(
+    module: str, folder: Path, *arguments: str, runs: str = "runs", dies_at_checkpoint: int | None = None
+) -> subprocess.Popen[str]:
+    """The process of `python -m <module>` with the tiny experiment, whose files are all below `folder`."""
+    command = [sys.executable, "-m", module]
+    if dies_at_checkpoint is not None:
+        command[1:] = ["-c", DIES_AT_CHECKPOINT, str(dies_at_checkpoint), module]
+    command += ["--config-dir", str(CONF)]
+    command += [argument for argument in arguments if argument.startswith("-")]
+    command += ["experiment=tiny", "env=halfcheetah"]
+    command += [f"paths.runs={folder / runs}", f"paths.artifacts={folder / 'artifacts'}"]
+    command += [argument for argument in arguments if not argument.startswith("-")]
+    environment = {key: value for key, value in os.environ.items() if key != "WANDB_API_KEY"}
+    return subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, env=environment)
+
+
+def run(
+    module: str, folder: Path, *arguments: str, runs: str = "runs", dies_at_checkpoint: int | None = None
+) -> tuple[int, str]:
+    """Exit status and output of the command that `start` starts."""
+    process = start(module, folder, *arguments, runs=runs, dies_at_checkpoint=dies_at_checkpoint)
+    output, _ = process.communicate(timeout=300)
+    return process.returncode, output
+
+
+def wait_for(process: subprocess.Popen[str], condition: Callable[[], Sequence[Found]]) -> Sequence[Found]:
+    """What `condition` finds, once it finds something; fails if the process ends before."""
+    while not (found := condition()):
+        assert process.poll() is None, process.communicate()[0]
+        time.sleep(0.02)
+    return found
