@@ -17,10 +17,11 @@ from gailfe.envs.vector import VectorEnv
 from gailfe.training import is_finished, run_recipe
 
 
-def config(**keys: object) -> BehaviourCloningConfig:
+def config(**keys: Any) -> BehaviourCloningConfig:
     algo: BehaviourCloningConfig = compose("algo=bc").algo
     policy = replace(algo.policy, hidden_sizes=[16])
-    return replace(algo, **{"policy": policy, "minibatch_size": 128, **keys})
+    chosen: dict[str, Any] = {"policy": policy, "minibatch_size": 128, **keys}
+    return replace(algo, **chosen)
 
 
 def taught(episodes: int, steps: int = 100, noise: float = 0.0) -> list[Trajectory]:

@@ -258,7 +258,6 @@ def test_a_steps_gradient_is_the_finite_difference_of_the_whole_loss(
 
     optimizer = torch.optim.SGD(discriminator.parameters(), lr=0.0)
     config = replace(GAIL.discriminator, **settings)  # type: ignore[arg-type]
-    policy, expert, failed = sources
     info = discriminator_step(
         discriminator, optimizer, policy, expert, batch(failed), held(lambda_f), config, seeded(7)
     )
@@ -282,7 +281,6 @@ def test_a_step_goes_down_the_loss_with_the_fused_optimiser_that_training_uses()
     for discriminator, fused in ((ours, True), (plain, False)):
         optimizer = torch.optim.Adam(discriminator.parameters(), lr=0.01, fused=fused)
         for _ in range(3):  # a gradient left over from the step before would show
-            policy, expert, failed = sources
             discriminator_step(
                 discriminator, optimizer, policy, expert, batch(failed), held(2.0), config, seeded(7)
             )
@@ -325,7 +323,7 @@ def test_log_d_of_the_failures_is_reported_by_source_where_there_is_one(failed_o
     own = torch.arange(20) < failed_own
     failed = FailedPairs(sources[2], own)
     info = discriminator_step(
-        discriminator, optimizer, *sources[:2], failed, held(1.0), GAIL.discriminator, seeded(0)
+        discriminator, optimizer, sources[0], sources[1], failed, held(1.0), GAIL.discriminator, seeded(0)
     )
     with torch.no_grad():
         policy, values = (torch.log(torch.sigmoid(discriminator(sources[i]))) for i in (0, 2))
@@ -347,7 +345,14 @@ def test_a_relative_constraint_has_the_gradient_of_a_constant_threshold(lambda_f
         optimizer = torch.optim.SGD(discriminator.parameters(), lr=0.0)
         multiplier = Multiplier(make_failures(rule=rule, z_f=Z_F, margin=0.3, lambda_init=lambda_f))
         info = discriminator_step(
-            discriminator, optimizer, *sources[:2], batch(sources[2]), multiplier, GAIL.discriminator, seeded(0)
+            discriminator,
+            optimizer,
+            sources[0],
+            sources[1],
+            batch(sources[2]),
+            multiplier,
+            GAIL.discriminator,
+            seeded(0),
         )
         gradients.append({name: p.grad for name, p in discriminator.named_parameters() if p.grad is not None})
         losses.append(info["discriminator_loss"])
