@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from typing import Any
 
 import numpy as np
 import pytest
@@ -17,7 +18,7 @@ from gailfe.envs.vector import VectorEnv
 from gailfe.training import is_finished, run_recipe
 
 
-def config(**keys: object) -> BehaviourCloningConfig:
+def config(**keys: Any) -> BehaviourCloningConfig:
     algo: BehaviourCloningConfig = compose("algo=bc").algo
     policy = replace(algo.policy, hidden_sizes=[16])
     return replace(algo, **{"policy": policy, "minibatch_size": 128, **keys})
