@@ -71,7 +71,7 @@ def make_config(min_return: float = -np.inf, **settings: Any) -> Config:
 
 
 @pytest.fixture(scope="module")
-def episodes(expert: Path) -> list[Trajectory]:
+def episodes(expert: Path) -> Sequence[Trajectory]:
     """The first eight episodes, unsorted: nothing fails here."""
     return list(collect(make_config(), expert)[0].expert)
 

@@ -318,16 +318,16 @@ def test_a_step_reports_the_means_before_it_and_only_what_exists() -> None:
 
 @pytest.mark.parametrize("failed_own", [0, 7, 20])
 def test_log_d_of_the_failures_is_reported_by_source_where_there_is_one(failed_own: int) -> None:
-    discriminator, sources = make(), [pairs(shift, i, rows=20) for i, shift in enumerate((0.5, -0.5, 0.0))]
+    discriminator = make()
+    policy, expert, failed = (pairs(shift, i, rows=20) for i, shift in enumerate((0.5, -0.5, 0.0)))
     optimizer = torch.optim.SGD(discriminator.parameters(), lr=0.0)
     own = torch.arange(20) < failed_own
-    failed = FailedPairs(sources[2], own)
     info = discriminator_step(
         discriminator, optimizer, sources[0], sources[1], failed, held(1.0), GAIL.discriminator, seeded(0)
     )
     with torch.no_grad():
-        policy, values = (torch.log(torch.sigmoid(discriminator(sources[i]))) for i in (0, 2))
-    assert info["log_d_policy"] == pytest.approx(policy.mean().item(), rel=1e-5)
+        of_policy, values = (torch.log(torch.sigmoid(discriminator(p))) for p in (policy, failed))
+    assert info["log_d_policy"] == pytest.approx(of_policy.mean().item(), rel=1e-5)
     assert info["log_d_failed"] == pytest.approx(values.mean().item(), rel=1e-5)
     for name, chosen in (("own", own), ("demonstrations", ~own)):
         if chosen.any():
@@ -338,7 +338,7 @@ def test_log_d_of_the_failures_is_reported_by_source_where_there_is_one(failed_o
 
 @pytest.mark.parametrize("lambda_f", [0.5, 4.0])
 def test_a_relative_constraint_has_the_gradient_of_a_constant_threshold(lambda_f: float) -> None:
-    sources = [pairs(shift, i, rows=20).double() for i, shift in enumerate((0.5, -0.5, 0.0))]
+    policy, expert, failed = (pairs(shift, i, rows=20).double() for i, shift in enumerate((0.5, -0.5, 0.0)))
     gradients, losses = [], []
     for rule in ("fixed", "relative"):
         discriminator = make().double()
