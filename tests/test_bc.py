@@ -21,8 +21,7 @@ from gailfe.training import is_finished, run_recipe
 def config(**keys: Any) -> BehaviourCloningConfig:
     algo: BehaviourCloningConfig = compose("algo=bc").algo
     policy = replace(algo.policy, hidden_sizes=[16])
-    chosen: dict[str, Any] = {"policy": policy, "minibatch_size": 128, **keys}
-    return replace(algo, **chosen)
+    return replace(algo, **{"policy": policy, "minibatch_size": 128, **keys})
 
 
 def taught(episodes: int, steps: int = 100, noise: float = 0.0) -> list[Trajectory]:

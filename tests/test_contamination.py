@@ -45,7 +45,7 @@ def test_weaker_episodes_make_up_the_share_and_the_clean_ones_all_stay(share: fl
     (expert, failed), records = contaminate(clean, sources, share)
     weaker = pairs(expert) - 1000
     assert weaker / pairs(expert) == pytest.approx(share, abs=0.01)
-    assert list(expert[:10]) == list(clean.expert)
+    assert expert[:10] == clean.expert
     assert failed[0] is clean.failed[0]
     assert not any(is_in(trajectory, expert) for trajectory in failed)
     for record, length in zip(records, (7, 3), strict=True):

@@ -136,7 +136,7 @@ def test_the_objective_and_its_gradients_are_those_of_equation_four(lambda_f: fl
 def test_with_lambda_f_zero_a_step_is_gails_bit_for_bit(updates: int) -> None:
     gail, gailfe = make([100, 100]), make([100, 100])
     policy, expert, failed = (pairs(shift, i) for i, shift in enumerate((0.5, -0.5, 0.3)))
-    settings: dict[str, Any] = {"logit_entropy": 0.1, "gradient_penalty": 3.0}
+    settings: Any = {"logit_entropy": 0.1, "gradient_penalty": 3.0}
     train(gail, policy, expert, steps=updates, **settings)
     info = train(gailfe, policy, expert, failed, lambda_f=0.0, steps=updates, **settings)
     assert "log_d_failed" in info  # the multiplier's slack, which is measured all the same
@@ -323,7 +323,14 @@ def test_log_d_of_the_failures_is_reported_by_source_where_there_is_one(failed_o
     optimizer = torch.optim.SGD(discriminator.parameters(), lr=0.0)
     own = torch.arange(20) < failed_own
     info = discriminator_step(
-        discriminator, optimizer, sources[0], sources[1], failed, held(1.0), GAIL.discriminator, seeded(0)
+        discriminator,
+        optimizer,
+        policy,
+        expert,
+        FailedPairs(failed, own),
+        held(1.0),
+        GAIL.discriminator,
+        seeded(0),
     )
     with torch.no_grad():
         of_policy, values = (torch.log(torch.sigmoid(discriminator(p))) for p in (policy, failed))
@@ -347,9 +354,9 @@ def test_a_relative_constraint_has_the_gradient_of_a_constant_threshold(lambda_f
         info = discriminator_step(
             discriminator,
             optimizer,
-            sources[0],
-            sources[1],
-            batch(sources[2]),
+            policy,
+            expert,
+            batch(failed),
             multiplier,
             GAIL.discriminator,
             seeded(0),
