@@ -129,7 +129,7 @@ class Trainer:
         before = self.folder.with_name(f"{self.folder.name} before")
         shutil.rmtree(before, ignore_errors=True)
         if self.folder.exists():
-            shutil.copytree(self.folder, before)
+            shutil.copytree(self.folder, before, symlinks=True)  # some of W&B's point nowhere
         with recording() as episodes:
             self.advance(iterations)
         self.config.env.num_iterations -= iterations

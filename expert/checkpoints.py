@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+import json
 import logging
 import shutil
+from collections.abc import Iterable
 from pathlib import Path
 
 from gailfe.config.schema import Config
 from gailfe.envs.evaluation import Evaluator
 from gailfe.envs.vector import VectorEnv
 from gailfe.nn.policy_file import ARCHITECTURE, WEIGHTS, load_policy
+from gailfe.storage.names import EVALUATION
 
 log = logging.getLogger(__name__)
 
@@ -61,3 +64,25 @@ def earlier_checkpoints(folder: Path, count: int) -> list[Path]:
     paths = sorted((folder / CHECKPOINTS).glob("*"))
     count = min(count, len(paths))
     return [paths[int((i + 0.5) * len(paths) / count)] for i in range(count)]
+
+
+def evaluated_checkpoints(folder: Path) -> list[Path]:
+    """The checkpoints of an expert whose evaluation lies beside them, the earliest first."""
+    return [path.parent for path in sorted((folder / CHECKPOINTS).glob(f"*/{EVALUATION}"))]
+
+
+def weaker_checkpoints(folder: Path, returns: Iterable[float]) -> list[Path]:
+    """For each number the checkpoint whose evaluated return is closest to it, in units of the expert's return.
+
+    Args:
+        folder: of an expert with at least one evaluated checkpoint.
+        returns: in (0, 1); two of them may choose the same checkpoint, which is then there once.
+    """
+    expert = _evaluated_return(folder)
+    shares = {path: _evaluated_return(path) / expert for path in evaluated_checkpoints(folder)}
+    closest = (min(shares, key=lambda path: abs(shares[path] - wanted)) for wanted in returns)
+    return list(dict.fromkeys(closest))
+
+
+def _evaluated_return(folder: Path) -> float:
+    return float(json.loads((folder / EVALUATION).read_text())["eval_return_mean"])

@@ -6,7 +6,6 @@ the same policies are labelled failures: they are what GAILFE knows of them, and
 
 from __future__ import annotations
 
-import json
 import logging
 from collections.abc import Iterator, Sequence
 from pathlib import Path
@@ -14,7 +13,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from expert.checkpoints import CHECKPOINTS
+from expert.checkpoints import CHECKPOINTS, evaluated_checkpoints, weaker_checkpoints
 from expert.experts import expert_of
 from gailfe.config.keys import ConfigError
 from gailfe.config.schema import Config, DemonstrationsConfig
@@ -22,7 +21,6 @@ from gailfe.envs.making import spaces_of
 from gailfe.envs.trajectory import Demonstrations, Trajectory
 from gailfe.nn.policy import GaussianPolicy
 from gailfe.nn.policy_file import WEIGHTS, load_policy
-from gailfe.storage.names import EVALUATION
 from gailfe.storage.store import file_checksum
 
 log = logging.getLogger(__name__)
@@ -120,7 +118,7 @@ def check_contamination(config: Config) -> None:
     if expert.trained_here:
         return
     folder = expert.folder()
-    if folder is None or not _checkpoints(folder):
+    if folder is None or not evaluated_checkpoints(folder):
         raise ConfigError(
             f"demonstrations.contamination={settings.contamination}: expert={config.expert.name} has no earlier "
             f"checkpoints for env={config.env.name}; give demonstrations.weaker_policies=[folder,…], each with a "
@@ -142,7 +140,7 @@ def contamination_recipe(config: Config) -> dict[str, Any]:
     expert = expert_of(config)
     folder = None if expert.trained_here else expert.folder()
     if folder is not None:  # the key of an expert that is trained here stands for its checkpoints too
-        recipe["policies"] = [file_checksum(path / WEIGHTS) for path in _checkpoints(folder)]
+        recipe["policies"] = [file_checksum(path / WEIGHTS) for path in evaluated_checkpoints(folder)]
     return recipe
 
 
@@ -154,10 +152,8 @@ def weaker_policies(config: Config, expert_folder: Path) -> dict[str, GaussianPo
     settings = config.demonstrations
     if settings.weaker_policies is not None:
         return {path: _load(config, Path(path), path) for path in settings.weaker_policies}
-    returns = {path: _evaluated_return(path) for path in _checkpoints(expert_folder)}
-    expert = _evaluated_return(expert_folder)
-    chosen = [min(returns, key=lambda p: abs(returns[p] - share * expert)) for share in settings.weaker_returns]
-    return {f"{CHECKPOINTS}/{path.name}": _load(config, path, path.name) for path in dict.fromkeys(chosen)}
+    chosen = weaker_checkpoints(expert_folder, settings.weaker_returns)
+    return {f"{CHECKPOINTS}/{path.name}": _load(config, path, path.name) for path in chosen}
 
 
 def log_records(records: Sequence[Record]) -> None:
@@ -181,15 +177,6 @@ def _record(name: str, unlabelled: Sequence[Trajectory], labelled: Sequence[Traj
         "failed_pairs": sum(map(len, labelled)),
         "failed_return_mean": float(np.mean([t.total_reward for t in labelled])),
     }
-
-
-def _checkpoints(expert_folder: Path) -> list[Path]:
-    """The expert's earlier checkpoints whose evaluation is known, the earliest first."""
-    return [path.parent for path in sorted((expert_folder / CHECKPOINTS).glob(f"*/{EVALUATION}"))]
-
-
-def _evaluated_return(folder: Path) -> float:
-    return float(json.loads((folder / EVALUATION).read_text())["eval_return_mean"])
 
 
 def _load(config: Config, folder: Path, name: str) -> GaussianPolicy:

@@ -12,7 +12,7 @@ from pathlib import Path
 
 from omegaconf import OmegaConf
 
-from expert.checkpoints import CHECKPOINTS
+from expert.checkpoints import CHECKPOINTS, weaker_checkpoints
 from expert.experts import expert_of, make_expert
 from expert.pretrained import PRETRAINED
 from gailfe.commands import command
@@ -24,6 +24,8 @@ from gailfe.nn.policy_file import load_policy
 from gailfe.storage.files import write_json, write_text
 from gailfe.storage.names import EVALUATION, MANIFEST
 from gailfe.storage.store import Store, verify, write_manifest
+
+WEAKER = (0.1, 0.2, 0.5)  # returns, in units of the expert's, of the earlier checkpoints that go with it
 
 CARD = """\
 # A PPO expert for {id}
@@ -37,7 +39,9 @@ Its mean action, in fresh episodes (seed {seed}). The best evaluated checkpoint 
     python -m expert.train env={env}
     python -m expert.publish env={env} episodes={episodes}
 
-with {versions}, and this configuration:
+with {versions}.
+checkpoints/ holds weaker policies for `demonstrations.contamination`: its earlier checkpoints with about a tenth, a
+fifth and half of its return. The configuration:
 
 ```yaml
 {config}```
@@ -52,6 +56,8 @@ def publish(config: Config, source: Path, folder: Path) -> None:
     manifest = verify(source)
     shutil.rmtree(folder, ignore_errors=True)
     shutil.copytree(source, folder, ignore=shutil.ignore_patterns(MANIFEST, CHECKPOINTS))
+    for path in weaker_checkpoints(source, WEAKER):
+        shutil.copytree(path, folder / CHECKPOINTS / path.name)
     record = {"episodes": config.episodes, **evaluation.metrics}
     write_json(folder / EVALUATION, record)
     write_text(folder / "README.md", card(config, evaluation, manifest["recipe"]["expert"]))

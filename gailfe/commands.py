@@ -101,8 +101,8 @@ def report_errors(cfg: DictConfig) -> Iterator[None]:
 
     A single job ends with its error. If the configuration is wrong there is no traceback, and a job that did
     nothing leaves no folder. A job of a sweep writes failure.txt into its folder and does not raise, so that the
-    other jobs run with every launcher; `SweepReport` names it at the end. For a sweeper that chooses its jobs as
-    it goes, as Optuna's does, the exception is raised as well: that sweeper decides what a failed job means.
+    other jobs run with every launcher; `SweepReport` names it at the end. A sweeper that chooses its jobs as it
+    goes, as Optuna's does, gets the exception as well: it decides what a failed job means.
     """
     folder = output_folder()
     if HydraConfig.get().mode is RunMode.RUN:

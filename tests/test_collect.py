@@ -6,7 +6,9 @@ import dataclasses
 import json
 import logging
 import shutil
+from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 import gymnasium
 import numpy as np
@@ -59,22 +61,22 @@ def mean_actions(episode: Trajectory) -> np.ndarray:
     )
 
 
-def make_config(min_return: float = -np.inf, **settings: int | bool) -> Config:
+def make_config(min_return: float = -np.inf, **settings: Any) -> Config:
     """Failed is what stays below `min_return`."""
     arguments = {"min_return": float(min_return)}
     annotator = AnnotatorConfig("below", "helpers.below", arguments)
     config = compose("env=pendulum")
-    demonstrations = dataclasses.replace(config.demonstrations, **{"num_trajectories": 8, **settings})
+    demonstrations = dataclasses.replace(config.demonstrations, **({"num_trajectories": 8} | settings))
     return dataclasses.replace(config, env=ENV, annotator=annotator, demonstrations=demonstrations)
 
 
 @pytest.fixture(scope="module")
-def episodes(expert: Path) -> list[Trajectory]:
+def episodes(expert: Path) -> Sequence[Trajectory]:
     """The first eight episodes, unsorted: nothing fails here."""
-    return collect(make_config(), expert)[0].expert
+    return list(collect(make_config(), expert)[0].expert)
 
 
-def returns(trajectories: list[Trajectory]) -> list[float]:
+def returns(trajectories: Sequence[Trajectory]) -> list[float]:
     return [t.total_reward for t in trajectories]
 
 

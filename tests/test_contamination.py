@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import itertools
 import json
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -30,11 +30,11 @@ def endless(length: int, seed: int) -> Iterator[Trajectory]:
     return (make_trajectory(length, seed=seed + i) for i in itertools.count())
 
 
-def pairs(trajectories: list[Trajectory]) -> int:
+def pairs(trajectories: Sequence[Trajectory]) -> int:
     return sum(map(len, trajectories))
 
 
-def is_in(trajectory: Trajectory, trajectories: list[Trajectory]) -> bool:
+def is_in(trajectory: Trajectory, trajectories: Sequence[Trajectory]) -> bool:
     return any(np.array_equal(trajectory.actions, other.actions) for other in trajectories)
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from typing import Any
 
 import numpy as np
 import pytest
@@ -135,7 +136,7 @@ def test_the_objective_and_its_gradients_are_those_of_equation_four(lambda_f: fl
 def test_with_lambda_f_zero_a_step_is_gails_bit_for_bit(updates: int) -> None:
     gail, gailfe = make([100, 100]), make([100, 100])
     policy, expert, failed = (pairs(shift, i) for i, shift in enumerate((0.5, -0.5, 0.3)))
-    settings = {"logit_entropy": 0.1, "gradient_penalty": 3.0}
+    settings: Any = {"logit_entropy": 0.1, "gradient_penalty": 3.0}
     train(gail, policy, expert, steps=updates, **settings)
     info = train(gailfe, policy, expert, failed, lambda_f=0.0, steps=updates, **settings)
     assert "log_d_failed" in info  # the multiplier's slack, which is measured all the same
@@ -247,17 +248,18 @@ def test_a_steps_gradient_is_the_finite_difference_of_the_whole_loss(
     lambda_f: float, settings: dict[str, float]
 ) -> None:
     discriminator = make([4, 3]).double()
-    sources = [pairs(shift, i, rows=6).double() for i, shift in enumerate((0.5, -0.5, 0.0))]
+    policy, expert, failed = (pairs(shift, i, rows=6).double() for i, shift in enumerate((0.5, -0.5, 0.0)))
     mix = torch.rand(6, 1, generator=seeded(7)).double().numpy()  # what the step draws
     weights = [parameter.detach().numpy().copy() for parameter in discriminator.parameters()]
 
     def loss() -> float:
-        return loss_by_hand(weights, [source.numpy() for source in sources], mix, lambda_f, settings)
+        sources = [source.numpy() for source in (policy, expert, failed)]
+        return loss_by_hand(weights, sources, mix, lambda_f, settings)
 
     optimizer = torch.optim.SGD(discriminator.parameters(), lr=0.0)
     config = replace(GAIL.discriminator, **settings)  # type: ignore[arg-type]
     info = discriminator_step(
-        discriminator, optimizer, *sources[:2], batch(sources[2]), held(lambda_f), config, seeded(7)
+        discriminator, optimizer, policy, expert, batch(failed), held(lambda_f), config, seeded(7)
     )
     assert info["discriminator_loss"] == pytest.approx(loss(), rel=1e-12)
     for weight, parameter in zip(weights, discriminator.parameters(), strict=True):
@@ -274,13 +276,14 @@ def test_a_steps_gradient_is_the_finite_difference_of_the_whole_loss(
 
 def test_a_step_goes_down_the_loss_with_the_fused_optimiser_that_training_uses() -> None:
     ours, plain = make([8, 8]), make([8, 8])
-    sources = [pairs(shift, i) for i, shift in enumerate((0.5, -0.5, 0.0))]
+    policy, expert, failed = (pairs(shift, i) for i, shift in enumerate((0.5, -0.5, 0.0)))
     config = replace(GAIL.discriminator, gradient_penalty=3.0, logit_entropy=0.1)
     for discriminator, fused in ((ours, True), (plain, False)):
         optimizer = torch.optim.Adam(discriminator.parameters(), lr=0.01, fused=fused)
         for _ in range(3):  # a gradient left over from the step before would show
-            failed = batch(sources[2])
-            discriminator_step(discriminator, optimizer, *sources[:2], failed, held(2.0), config, seeded(7))
+            discriminator_step(
+                discriminator, optimizer, policy, expert, batch(failed), held(2.0), config, seeded(7)
+            )
     for parameter, other in zip(ours.parameters(), plain.parameters(), strict=True):
         torch.testing.assert_close(parameter, other, rtol=1e-4, atol=1e-6)
 
@@ -315,16 +318,23 @@ def test_a_step_reports_the_means_before_it_and_only_what_exists() -> None:
 
 @pytest.mark.parametrize("failed_own", [0, 7, 20])
 def test_log_d_of_the_failures_is_reported_by_source_where_there_is_one(failed_own: int) -> None:
-    discriminator, sources = make(), [pairs(shift, i, rows=20) for i, shift in enumerate((0.5, -0.5, 0.0))]
+    discriminator = make()
+    policy, expert, failed = (pairs(shift, i, rows=20) for i, shift in enumerate((0.5, -0.5, 0.0)))
     optimizer = torch.optim.SGD(discriminator.parameters(), lr=0.0)
     own = torch.arange(20) < failed_own
-    failed = FailedPairs(sources[2], own)
     info = discriminator_step(
-        discriminator, optimizer, *sources[:2], failed, held(1.0), GAIL.discriminator, seeded(0)
+        discriminator,
+        optimizer,
+        policy,
+        expert,
+        FailedPairs(failed, own),
+        held(1.0),
+        GAIL.discriminator,
+        seeded(0),
     )
     with torch.no_grad():
-        policy, values = (torch.log(torch.sigmoid(discriminator(sources[i]))) for i in (0, 2))
-    assert info["log_d_policy"] == pytest.approx(policy.mean().item(), rel=1e-5)
+        of_policy, values = (torch.log(torch.sigmoid(discriminator(p))) for p in (policy, failed))
+    assert info["log_d_policy"] == pytest.approx(of_policy.mean().item(), rel=1e-5)
     assert info["log_d_failed"] == pytest.approx(values.mean().item(), rel=1e-5)
     for name, chosen in (("own", own), ("demonstrations", ~own)):
         if chosen.any():
@@ -335,14 +345,21 @@ def test_log_d_of_the_failures_is_reported_by_source_where_there_is_one(failed_o
 
 @pytest.mark.parametrize("lambda_f", [0.5, 4.0])
 def test_a_relative_constraint_has_the_gradient_of_a_constant_threshold(lambda_f: float) -> None:
-    sources = [pairs(shift, i, rows=20).double() for i, shift in enumerate((0.5, -0.5, 0.0))]
+    policy, expert, failed = (pairs(shift, i, rows=20).double() for i, shift in enumerate((0.5, -0.5, 0.0)))
     gradients, losses = [], []
     for rule in ("fixed", "relative"):
         discriminator = make().double()
         optimizer = torch.optim.SGD(discriminator.parameters(), lr=0.0)
         multiplier = Multiplier(make_failures(rule=rule, z_f=Z_F, margin=0.3, lambda_init=lambda_f))
         info = discriminator_step(
-            discriminator, optimizer, *sources[:2], batch(sources[2]), multiplier, GAIL.discriminator, seeded(0)
+            discriminator,
+            optimizer,
+            policy,
+            expert,
+            batch(failed),
+            multiplier,
+            GAIL.discriminator,
+            seeded(0),
         )
         gradients.append({name: p.grad for name, p in discriminator.named_parameters() if p.grad is not None})
         losses.append(info["discriminator_loss"])

@@ -23,7 +23,7 @@ from own_datasets import record
 from expert.own_data import check_own_data, load_own_data, own_data_recipe, own_expert_record
 from gailfe.config.keys import ConfigError
 from gailfe.config.schema import AnnotatorConfig, Config
-from gailfe.envs.trajectory import Trajectory
+from gailfe.envs.trajectory import Demonstrations
 
 CONF = Path(__file__).parent / "conf"
 
@@ -44,7 +44,7 @@ def make_config(dataset: Path | str, failed: Path | None = None, split_below: fl
     return replace(compose("env=hopper", "demonstrations=minari", *chosen), annotator=annotator)
 
 
-def load(config: Config) -> tuple[list[Trajectory], list[Trajectory]]:
+def load(config: Config) -> Demonstrations:
     return load_own_data(config)
 
 

@@ -90,7 +90,7 @@ def test_a_reward_in_an_array_is_a_number() -> None:
 
 
 def test_an_environment_that_minari_cannot_write_down_is_saved_without_it(tmp_path: Path) -> None:
-    gymnasium.register(id="Nameless-v0", entry_point=lambda: Odd(), max_episode_steps=9)
+    gymnasium.register(id="Nameless-v0", entry_point=lambda: Odd(), max_episode_steps=9)  # type: ignore[arg-type]
     trajectory = make_trajectory(5, dims=(2, 3))
     save_dataset(tmp_path, "nameless-v0", [trajectory], EnvConfig(name="own", id="Nameless-v0"), "random", {})
     (loaded,) = load_trajectories(tmp_path)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import fnmatch
 import json
 import os
 import secrets
@@ -49,8 +50,9 @@ def remove_partials(folder: Path) -> None:
 
     Only for the holder of the folder's lock: the half-written file of a living process would be deleted too.
     """
-    for partial in folder.rglob(".*.partial*"):
-        partial.unlink()
+    for parent, _, names in os.walk(folder):  # which passes over a folder that disappears meanwhile, as W&B's may
+        for name in fnmatch.filter(names, ".*.partial*"):
+            Path(parent, name).unlink()
 
 
 def _sync(path: Path) -> None:

@@ -92,10 +92,10 @@ def _complete_rows(path: Path) -> list[dict[str, str]]:
 
 
 def check_tracking(config: Config) -> None:
-    """Refuse what would fail, or wait for an answer, only after hours of work.
+    """Refuse a tracking that would fail later, or would wait for an answer in the terminal.
 
     Raises:
-        ConfigError: for online tracking without an API key.
+        ConfigError: if online tracking has no API key.
     """
     if config.tracking.wandb and config.tracking.mode == "online":
         import wandb
@@ -109,9 +109,10 @@ def check_tracking(config: Config) -> None:
 
 
 def start_wandb(config: Config, folder: Path, run_id: str) -> Any:
-    """A W&B run in `folder`, grouped by environment and algorithm, plotted against env_steps; None without.
+    """Start a W&B run whose files are in `folder`; None if W&B is switched off.
 
-    The same `run_id` goes on where an interrupted run stopped.
+    Runs are grouped by environment and algorithm, and plotted against env_steps. An interrupted run goes on when
+    it is started with the same `run_id`.
     """
     if not config.tracking.wandb:
         return None
