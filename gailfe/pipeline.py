@@ -80,6 +80,6 @@ def _run(config: Config, folder: Path) -> None:
     with atomic(folder / CONFIG) as partial:
         OmegaConf.save(OmegaConf.create(asdict(config)), partial)
     annotator = make_annotator(config.annotator, Reference.of(expert))
-    chosen = choose_pairs(expert, config.demonstrations, config.seed)
+    chosen = list(choose_pairs(expert, config.demonstrations, config.seed))
     train(config, folder, Demonstrations(chosen, failed), annotator, recipe)
     log.info("%s: done", folder)

@@ -21,7 +21,8 @@ from gailfe.training import is_finished, run_recipe
 def config(**keys: Any) -> BehaviourCloningConfig:
     algo: BehaviourCloningConfig = compose("algo=bc").algo
     policy = replace(algo.policy, hidden_sizes=[16])
-    return replace(algo, **{"policy": policy, "minibatch_size": 128, **keys})
+    small: dict[str, Any] = {"policy": policy, "minibatch_size": 128}
+    return replace(algo, **{**small, **keys})
 
 
 def taught(episodes: int, steps: int = 100, noise: float = 0.0) -> list[Trajectory]:
@@ -35,7 +36,7 @@ def taught(episodes: int, steps: int = 100, noise: float = 0.0) -> list[Trajecto
     return trajectories
 
 
-def learner(expert: list[Trajectory], seed: int = 0, **keys: object) -> BehaviourCloning:
+def learner(expert: list[Trajectory], seed: int = 0, **keys: Any) -> BehaviourCloning:
     return BehaviourCloning(config(**keys), PENDULUM, Demonstrations(expert, []), fell, seed)
 
 

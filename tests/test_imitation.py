@@ -65,7 +65,7 @@ def make_imitator(
     env: EnvConfig = HOPPER,
     expert: Sequence[Trajectory] = EXPERT,
 ) -> Imitator:
-    return Imitator(config, env, Demonstrations(expert, failed), annotator, seed)
+    return Imitator(config, env, Demonstrations(list(expert), list(failed)), annotator, seed)
 
 
 @pytest.mark.parametrize("config", [gail_config(), gailfe_config()], ids=["gail", "gailfe"])

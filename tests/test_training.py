@@ -60,7 +60,7 @@ class DiskOfSyncedFiles:
         def synced(descriptor: int) -> None:
             fsync(descriptor)
             path = Path(f"/proc/self/fd/{descriptor}").resolve()
-            if folder in path.parents:
+            if path.is_file() and folder in path.parents:
                 self.files[path] = path.read_bytes()
 
         def replaced(source: Path, target: Path) -> Path:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import NamedTuple
 
@@ -55,5 +55,5 @@ Annotator = Callable[[Trajectory], bool]  # says of a finished trajectory whethe
 class Demonstrations(NamedTuple):
     """What stage 2 hands to stage 3."""
 
-    expert: Sequence[Trajectory]  # τ_E
-    failed: Sequence[Trajectory]  # what β_F begins with; may be empty
+    expert: list[Trajectory]  # τ_E
+    failed: list[Trajectory]  # what β_F begins with; may be empty
