@@ -8,11 +8,13 @@ Definitions are in `analysis.comparison`, intervals in `analysis.statistics`.
 import json
 import logging
 import sys
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from gailfe.config.arguments import ArgumentError, help_text, parse_arguments
+from analysis.arguments import CurvesArguments
+from gailfe.config.arguments import run_command
 
 SUMMARY = """\
 python -m analysis.summary [key=value ...]
@@ -30,15 +32,7 @@ Examples:
 
 
 @dataclass
-class SummaryArguments:
-    runs: str = field(
-        default="runs/figure1",
-        metadata={
-            "help": "where the learning curves are",
-            "valid": "a folder with run folders below it, a results folder with curves.parquet, or a "
-            "results file (.parquet, .csv)",
-        },
-    )
+class SummaryArguments(CurvesArguments):
     baseline: str = field(
         default="gail",
         metadata={
@@ -61,7 +55,7 @@ def summarise(runs: Path, baseline: str) -> tuple[str, list[dict[str, Any]]]:
     from analysis.layout import lay_out
     from analysis.runs import RunsError, parse_label
     from analysis.summary_text import LEGEND, comparison_text, panel_text, tasks_text
-    from analysis.sweep import announced_runs, missing_runs
+    from analysis.sweep import announced_runs, missing_runs, missing_text
 
     curves = load_curves(runs)
     rows = measurements(curves)
@@ -94,34 +88,21 @@ def summarise(runs: Path, baseline: str) -> tuple[str, list[dict[str, Any]]]:
     text.append(tasks_text(tables))
     if layout.shared:
         text.append(f"All runs: {layout.shared}.")
-    missing = missing_runs(curves, announced_runs(runs if runs.is_dir() else runs.parent))
-    if missing:
-        text += [f"Not complete, {len(missing)} of the sweep's runs:", *(f"  {line}" for line in missing)]
+    text.append(missing_text(missing_runs(curves, announced_runs(runs))))
     return "\n".join(text).rstrip() + "\n", records
 
 
-def main(arguments: list[str]) -> int:
-    """The command; returns its exit status: 0, 1 for a source without curves, 2 for a wrong argument."""
-    if {"-h", "--help"} & set(arguments):
-        print(help_text(SUMMARY, SummaryArguments, EXAMPLES))
-        return 0
-    try:
-        chosen = parse_arguments(SummaryArguments, arguments)
-    except ArgumentError as error:
-        print(f"error: {error}", file=sys.stderr)
-        return 2
-    from analysis.runs import RunsError
-
+def work(chosen: SummaryArguments) -> None:
     logging.basicConfig(format="%(levelname)s: %(message)s")
-    try:
-        text, records = summarise(Path(chosen.runs), chosen.baseline)
-    except RunsError as error:
-        print(f"error: {error}", file=sys.stderr)
-        return 1
+    text, records = summarise(Path(chosen.runs), chosen.baseline)
     print(text)
     print(json.dumps(records, allow_nan=False))
-    return 0
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """The command; returns its exit status: 0, 1 for a source without curves, 2 for a wrong argument."""
+    return run_command(SummaryArguments, SUMMARY, EXAMPLES, work, arguments)
 
 
 if __name__ == "__main__":
-    sys.exit(main(sys.argv[1:]))
+    sys.exit(main())
