@@ -7,11 +7,12 @@ GAIL beside GAILFE, one column a task, against the iteration.
 
 import logging
 import sys
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from gailfe.config.arguments import ArgumentError, help_text, parse_arguments
+from gailfe.config.arguments import run_command
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -133,38 +134,28 @@ def draw_mechanism(curves: "pd.DataFrame") -> "Figure":
     return figure
 
 
-def main(arguments: list[str]) -> int:
-    """The command; returns its exit status: 0, 1 for a source without curves, 2 for a wrong argument."""
-    if {"-h", "--help"} & set(arguments):
-        print(help_text(SUMMARY, MechanismArguments, EXAMPLES))
-        return 0
-    try:
-        chosen = parse_arguments(MechanismArguments, arguments)
-    except ArgumentError as error:
-        print(f"error: {error}", file=sys.stderr)
-        return 2
+def work(chosen: MechanismArguments) -> None:
     from analysis.curves import load_curves
     from analysis.panels import save_figure
-    from analysis.runs import RunsError
     from analysis.sweep import announced_runs, missing_runs
 
     logging.basicConfig(format="%(levelname)s: %(message)s")
     runs = Path(chosen.runs)
     beside = runs.parent if runs.is_file() else runs
-    try:
-        curves = load_curves(runs)
-        figure = draw_mechanism(curves)
-    except RunsError as error:
-        print(f"error: {error}", file=sys.stderr)
-        return 1
+    curves = load_curves(runs)
+    figure = draw_mechanism(curves)
     missing = missing_runs(curves, announced_runs(beside))
     if missing:
         print(f"Not complete, {len(missing)} of the sweep's runs:", *(f"  {line}" for line in missing), sep="\n")
     out = beside if chosen.out is None else Path(chosen.out)
     paths = save_figure(figure, out, "mechanism", chosen.formats)
     print("\n".join(["Wrote:", *(f"  {path}" for path in paths)]))
-    return 0
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """The command; returns its exit status: 0, 1 for a source without curves, 2 for a wrong argument."""
+    return run_command(MechanismArguments, SUMMARY, EXAMPLES, work, arguments)
 
 
 if __name__ == "__main__":
-    sys.exit(main(sys.argv[1:]))
+    sys.exit(main())

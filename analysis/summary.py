@@ -8,11 +8,12 @@ Definitions are in `analysis.comparison`, intervals in `analysis.statistics`.
 import json
 import logging
 import sys
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from gailfe.config.arguments import ArgumentError, help_text, parse_arguments
+from gailfe.config.arguments import run_command
 
 SUMMARY = """\
 python -m analysis.summary [key=value ...]
@@ -100,28 +101,17 @@ def summarise(runs: Path, baseline: str) -> tuple[str, list[dict[str, Any]]]:
     return "\n".join(text).rstrip() + "\n", records
 
 
-def main(arguments: list[str]) -> int:
-    """The command; returns its exit status: 0, 1 for a source without curves, 2 for a wrong argument."""
-    if {"-h", "--help"} & set(arguments):
-        print(help_text(SUMMARY, SummaryArguments, EXAMPLES))
-        return 0
-    try:
-        chosen = parse_arguments(SummaryArguments, arguments)
-    except ArgumentError as error:
-        print(f"error: {error}", file=sys.stderr)
-        return 2
-    from analysis.runs import RunsError
-
+def work(chosen: SummaryArguments) -> None:
     logging.basicConfig(format="%(levelname)s: %(message)s")
-    try:
-        text, records = summarise(Path(chosen.runs), chosen.baseline)
-    except RunsError as error:
-        print(f"error: {error}", file=sys.stderr)
-        return 1
+    text, records = summarise(Path(chosen.runs), chosen.baseline)
     print(text)
     print(json.dumps(records, allow_nan=False))
-    return 0
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """The command; returns its exit status: 0, 1 for a source without curves, 2 for a wrong argument."""
+    return run_command(SummaryArguments, SUMMARY, EXAMPLES, work, arguments)
 
 
 if __name__ == "__main__":
-    sys.exit(main(sys.argv[1:]))
+    sys.exit(main())
