@@ -40,8 +40,8 @@ Its mean action, in fresh episodes (seed {seed}). The best evaluated checkpoint 
     python -m expert.publish env={env} episodes={episodes}
 
 with {versions}.
-checkpoints/ holds weaker policies for `demonstrations.contamination`: its earlier checkpoints with about a tenth, a
-fifth and half of its return. The configuration:
+checkpoints/ holds weaker policies for `demonstrations.contamination`: its earlier checkpoints with about a tenth,
+a fifth and half of its return. The configuration:
 
 ```yaml
 {config}```
