@@ -79,6 +79,8 @@ EDGES: dict[str, tuple[list[Any], list[Any]]] = {
     "demonstrations.earlier_episodes": COUNT,
     "demonstrations.use_trajectories": COUNT,
     "demonstrations.subsample": COUNT,
+    "demonstrations.contamination": ([0.0, 0.99], [-1e-9, 1.0, NAN]),
+    "demonstrations.weaker_returns": ([[0.5], [0.1, 0.9]], [[], [0.0], [0.5, 1.0], [NAN]]),
     "evaluation.every": COUNT,
     "evaluation.episodes": COUNT,
     "tracking.mode": (["offline", "online"], ["disabled", "Online"]),
@@ -142,7 +144,7 @@ def numbers(schema: Any, prefix: str = "") -> Iterator[str]:
         for option in options - {type(None)}:
             if dataclasses.is_dataclass(option):
                 yield from numbers(option, f"{prefix}{name}.")
-            elif option in (int, float, list[int]):
+            elif option in (int, float, list[int], list[float]):
                 yield prefix + name
 
 
@@ -263,7 +265,7 @@ def test_the_papers_probable_setting_is_that_of_openai_baselines() -> None:
         ("lambda_h", -1e-9, "at least 0"),
         ("reward", "log_one_minus_d", "one of log_d, logit"),
         ("policy.hidden_sizes", [], "each at least 1"),
-        ("policy.log_std_init", float("inf"), "finite"),
+        ("policy.log_std_init", 2.1, "between -20 and 2"),
         ("value.hidden_sizes", [8, 0], "each at least 1"),
         ("value.learning_rate", 0.0, "greater than 0"),
         ("value.epochs", 0, "at least 1"),

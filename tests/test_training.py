@@ -51,41 +51,46 @@ def test_a_budget_below_what_is_done_is_told_as_what_is_done(algorithm: str, tmp
 
 
 class DiskOfSyncedFiles:
-    """What a power cut leaves of a folder: of each file what `fsync` has seen, under the name it has by then."""
+    """What a power cut leaves below a folder: the names and the contents that `fsync` has seen.
+
+    A file has the name that it had when its folder was last synced, and the content that it had when it was last
+    synced itself; without the latter it is empty.
+    """
 
     def __init__(self, monkeypatch: pytest.MonkeyPatch, folder: Path) -> None:
-        self.files: dict[Path, bytes] = {}
-        fsync, replace = os.fsync, Path.replace
+        self.names: dict[Path, dict[str, int]] = {}  # of each folder: the inode behind each name
+        self.contents: dict[int, bytes] = {}  # by inode
+        fsync = os.fsync
 
         def synced(descriptor: int) -> None:
             fsync(descriptor)
             path = Path(f"/proc/self/fd/{descriptor}").resolve()
-            if path.is_file() and folder in path.parents:
-                self.files[path] = path.read_bytes()
-
-        def replaced(source: Path, target: Path) -> Path:
-            self.files.pop(Path(target).resolve(), None)
-            if source.resolve() in self.files:
-                self.files[Path(target).resolve()] = self.files.pop(source.resolve())
-            return replace(source, target)
+            if path.is_dir() and folder in (path, *path.parents):
+                self.names[path] = {file.name: file.stat().st_ino for file in path.iterdir() if file.is_file()}
+            elif folder in path.parents:
+                self.contents[path.stat().st_ino] = path.read_bytes()
 
         monkeypatch.setattr(os, "fsync", synced)
-        monkeypatch.setattr(Path, "replace", replaced)
 
     def restore(self, folder: Path) -> None:
         shutil.rmtree(folder)
-        for path, content in self.files.items():
-            path.parent.mkdir(parents=True, exist_ok=True)
-            path.write_bytes(content)
+        for parent, names in self.names.items():
+            parent.mkdir(parents=True, exist_ok=True)
+            for name, inode in names.items():
+                (parent / name).write_bytes(self.contents.get(inode, b""))
 
 
 @pytest.mark.skipif(not Path("/proc/self/fd").exists(), reason="needs /proc")
-def test_after_a_power_cut_a_run_has_every_row_that_its_checkpoint_goes_on_from(tmp_path: Path) -> None:
+@pytest.mark.parametrize("processes", [1, 2])
+def test_after_a_power_cut_a_run_has_every_row_that_its_checkpoint_goes_on_from(
+    processes: int, tmp_path: Path
+) -> None:
     config, folder = small_run("gail"), tmp_path.resolve() / "run"
     with pytest.MonkeyPatch.context() as patch:
         disk = DiskOfSyncedFiles(patch, folder)
         run_killed_after(3, config, folder)  # with a checkpoint of iteration 2
-        run_killed_after(1, config, folder)  # which goes on from it, and so writes the file anew
+        if processes == 2:
+            run_killed_after(1, config, folder)  # which goes on from it, and so writes the file anew
     disk.restore(folder)
     assert (folder / "checkpoint/state.pt").exists()
     run(config, folder)

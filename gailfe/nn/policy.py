@@ -10,7 +10,7 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from gailfe.config.keys import FINITE, SIZES, key
+from gailfe.config.keys import LOG_STD, SIZES, key
 from gailfe.nn.acting import Act
 from gailfe.nn.mlp import MLP
 from gailfe.nn.normalisation import CLIP, RunningMeanStd
@@ -22,7 +22,7 @@ class PolicyConfig:
 
     hidden_sizes: list[int] = key("sizes of the hidden layers (tanh)", SIZES)
     log_std_init: float = key(
-        "log of the standard deviation at the start, in half-widths of the action space", FINITE
+        "log of the standard deviation at the start, in half-widths of the action space", LOG_STD
     )
 
 
