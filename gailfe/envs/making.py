@@ -65,8 +65,7 @@ def env_spec(config: EnvConfig) -> EnvSpec:
 
 
 def make_env(config: EnvConfig, **kwargs: Any) -> gymnasium.Env:
-    """Make one environment, without Gymnasium's time limit (`VectorEnv` counts the steps) and without its
-    checkers.
+    """Make one environment, without Gymnasium's checkers and time limit: `VectorEnv` counts the steps.
 
     Raises:
         ConfigError: if it can't be made, or its spaces are not flat Boxes, of floats for actions.
