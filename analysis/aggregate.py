@@ -27,7 +27,7 @@ def seed_lines(curves: pd.DataFrame, env: str, algo: str, metric: str) -> pd.Dat
 
 
 def mean_and_std(lines: pd.DataFrame) -> pd.DataFrame:
-    """Mean and sample standard deviation (n − 1) over seeds, in the iterations that every seed has.
+    """Return the mean and sample standard deviation (n − 1) over seeds, in the iterations that every seed has.
 
     Args:
         lines: `(iterations, seeds)`, from `seed_lines`.
@@ -40,7 +40,7 @@ def mean_and_std(lines: pd.DataFrame) -> pd.DataFrame:
 
 
 def areas_under(lines: pd.DataFrame) -> pd.Series:
-    """Each seed's average height over the iterations that every seed has, by the trapezoidal rule: `(seeds,)`."""
+    """Return each seed's average height over the common iterations, by the trapezoidal rule: `(seeds,)`."""
     common = lines.dropna(how="any")
     width = common.index[-1] - common.index[0] if len(common) > 1 else 0
     if not width:
@@ -49,7 +49,7 @@ def areas_under(lines: pd.DataFrame) -> pd.Series:
 
 
 def expert_returns(curves: pd.DataFrame, env: str, algos: Iterable[str] | None = None) -> list[float]:
-    """The evaluated return of each distinct expert that the runs in `env` imitated; mostly exactly one.
+    """Return the evaluated return of each distinct expert that the runs in `env` imitated; mostly exactly one.
 
     With `algos`, only the experts of runs with these labels; of all runs if the table has no expert for each run.
     """
@@ -63,8 +63,9 @@ def expert_returns(curves: pd.DataFrame, env: str, algos: Iterable[str] | None =
 
 
 def final_values(curves: pd.DataFrame, metric: str) -> pd.DataFrame:
-    """One row an env and algo; columns env, algo, seeds, iteration, mean, std, area, area_std, expert and
-    percent_of_expert.
+    """Return a row for each env and algo.
+
+    Columns: env, algo, seeds, iteration, mean, std, area, area_std, expert and percent_of_expert.
 
     `iteration` is the last one that every seed has; where none is, the row ends in NaN. `mean` and `std` over
     seeds are of the values there. `area` is the mean over seeds of a curve's average height, which speaks of

@@ -47,5 +47,5 @@ class FigureArguments(CurvesArguments):
 
 
 def folder_of(source: Path) -> Path:
-    """The folder of learning curves: `source` itself, or the folder that it is in where it is a file."""
+    """Return the folder of learning curves: `source` itself, or the folder that it is in where it is a file."""
     return source.parent if source.is_file() else source

@@ -38,7 +38,7 @@ PERCENT = (50, 80, 90)  # of the expert's return, to which steps are counted
 
 
 def partner(label: str, labels: list[str], baseline: str) -> str | None:
-    """The label that `label` is compared with, of those on the same task; None where there is none.
+    """Return the label that `label` is compared with, of those on the same task; None where there is none.
 
     Where `baseline` is a label with overrides, that one. Where it is an algorithm's name, that algorithm's label
     with the most of `label`'s overrides and no others; for `gailfe_x`, an algorithm `<baseline>_x` comes first.
@@ -56,13 +56,13 @@ def partner(label: str, labels: list[str], baseline: str) -> str | None:
 
 
 def common_lines(curves: pd.DataFrame, env: str, algos: list[str]) -> pd.DataFrame:
-    """The evaluated returns in the iterations that all seeds of all `algos` have: columns (algo, seed)."""
+    """Return the evaluated returns in the iterations that all seeds of all `algos` have: columns (algo, seed)."""
     lines = pd.concat([seed_lines(curves, env, algo, METRIC) for algo in algos], axis=1, keys=algos)
     return lines.sort_index().interpolate(method="index", limit_area="inside").dropna(how="any")
 
 
 def seed_table(curves: pd.DataFrame, env: str, lines: pd.DataFrame) -> pd.DataFrame:
-    """One row a run, a column of `lines`.
+    """Return a row for each run, which is a column of `lines`.
 
     Args:
         lines: from `common_lines`, in the same `env`.
@@ -102,7 +102,7 @@ def seed_table(curves: pd.DataFrame, env: str, lines: pd.DataFrame) -> pd.DataFr
 
 
 def describe(runs: pd.DataFrame) -> dict[str, Any]:
-    """One algorithm over its seeds; None where a number or an interval doesn't exist.
+    """Describe one algorithm over its seeds; None where a number or an interval doesn't exist.
 
     Args:
         runs: its rows of `seed_table`.
@@ -121,7 +121,7 @@ def describe(runs: pd.DataFrame) -> dict[str, Any]:
 
 
 def steps_over_seeds(runs: pd.DataFrame, percent: int) -> dict[str, Any]:
-    """The median steps to `percent` of the expert, its lower bound where censored, how many seeds never came."""
+    """Return the median steps to `percent` of the expert, or a bound, and how many seeds never reached it."""
     steps, key = runs[f"steps_to_{percent}"], f"steps_to_{percent}"
     if not (runs["expert_return"] > 0).all():
         return {key: None, f"{key}_more_than": None, f"{key}_never": None}
@@ -135,7 +135,7 @@ def steps_over_seeds(runs: pd.DataFrame, percent: int) -> dict[str, Any]:
 
 
 def compare(table: pd.DataFrame, env: str, baseline: str, algo: str) -> dict[str, Any]:
-    """One pair of algorithms: every key of `describe` for both, their difference, and who is called faster.
+    """Compare two algorithms: every key of `describe` for both, their difference, and the verdict.
 
     Args:
         table: from `seed_table`, with both.

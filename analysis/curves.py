@@ -24,7 +24,7 @@ VALID_SOURCES = (
 
 
 def load_curves(source: Path) -> pd.DataFrame:
-    """The tidy table behind `source`: run folders, a results file, or a folder that holds one.
+    """Return the tidy table behind `source`: run folders, a results file, or a folder that holds one.
 
     Run folders win over a `curves.parquet` beside them, which an earlier, half-done drawing may have left.
 
@@ -45,7 +45,7 @@ def load_curves(source: Path) -> pd.DataFrame:
 
 
 def read_run_folders(folders: list[Path]) -> pd.DataFrame:
-    """The tidy table of these run folders; a folder that is no imitation run is skipped with a warning.
+    """Return the tidy table of these run folders; a folder that is no imitation run is skipped with a warning.
 
     Raises:
         RunsError: none of them is a run, or two of them are the same run (env, algo, seed).
@@ -78,7 +78,7 @@ def refuse_twins(runs: list[Run]) -> None:
 
 
 def read_results_file(path: Path) -> pd.DataFrame:
-    """The tidy table saved at `path` (.parquet or .csv).
+    """Return the tidy table saved at `path` (.parquet or .csv).
 
     Raises:
         RunsError: another suffix, an unreadable file, or a table without the tidy columns.
@@ -99,7 +99,7 @@ def read_results_file(path: Path) -> pd.DataFrame:
 
 
 def tidy(table: pd.DataFrame) -> pd.DataFrame:
-    """The same rows in the one order and the dtypes that the module's docstring promises."""
+    """Return the same rows in the one order and the dtypes that the module's docstring promises."""
     whole = dict.fromkeys(("seed", "iteration", "env_steps"), "int64")
     text = dict.fromkeys(("env", "algo", "metric"), "str")
     typed = table[COLUMNS].astype({**text, **whole, "value": "float64"}).dropna(subset=["value"])
@@ -118,5 +118,5 @@ def save_curves(curves: pd.DataFrame, folder: Path) -> list[Path]:
 
 
 def measurements(curves: pd.DataFrame) -> pd.DataFrame:
-    """The rows that a run measured: neither facts about it nor the expert's return."""
+    """Return the rows that a run measured: neither facts about it nor the expert's return."""
     return curves[(curves["iteration"] >= 1) & (curves["algo"] != EXPERT)]

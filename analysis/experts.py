@@ -162,7 +162,7 @@ def work(chosen: ExpertsArguments) -> None:
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """The command; returns its exit status: 0, 1 for a store without experts, 2 for a wrong argument."""
+    """Run the command; returns its exit status: 0, 1 for a store without experts, 2 for a wrong argument."""
     return run_command(ExpertsArguments, SUMMARY, EXAMPLES, work, arguments)
 
 

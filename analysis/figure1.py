@@ -56,7 +56,7 @@ class Figure1:
     missing: list[str]
 
     def report(self) -> str:
-        """All of it, for a person to read."""
+        """Return all of it, for a person to read."""
         from analysis.sweep import missing_text
 
         parts = [
@@ -101,7 +101,7 @@ def work(chosen: Figure1Arguments) -> None:
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """The command; returns its exit status: 0, 1 for a source without curves, 2 for a wrong argument."""
+    """Run the command; returns its exit status: 0, 1 for a source without curves, 2 for a wrong argument."""
     return run_command(Figure1Arguments, SUMMARY, EXAMPLES, work, arguments)
 
 

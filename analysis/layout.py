@@ -49,12 +49,12 @@ class Layout:
 
 
 def conditions(label: str) -> frozenset[str]:
-    """The overrides in `label` that are not the algorithm's: what runs must share to be compared."""
+    """Return the overrides in `label` that are not the algorithm's: what runs must share to be compared."""
     return frozenset(item for item in parse_label(label)[1] if not OF_THE_ALGORITHM.match(item))
 
 
 def lay_out(runs: Iterable[tuple[str, str]]) -> Layout:
-    """The panels of these runs, pairs of env and label, of which there is at least one."""
+    """Return the panels of these runs, pairs of env and label, of which there is at least one."""
     found = sorted(set(runs))
     labels = {label for _, label in found}
     overrides = {label: parse_label(label)[1] for label in labels}
@@ -94,7 +94,7 @@ def place(env: int, form: int, forms: int) -> tuple[int, int]:
 
 
 def short_forms(overrides: Iterable[str]) -> dict[str, str]:
-    """Each override with its key cut to the shortest ending that no other key has: `algo.z_f=-1` → `z_f=-1`."""
+    """Shorten the key of each override to the shortest unique ending: `algo.z_f=-1` → `z_f=-1`."""
     parts = {item: item.partition("=")[0].split(".") for item in overrides}
     keys = {tuple(key) for key in parts.values()}
 
@@ -108,6 +108,6 @@ def short_forms(overrides: Iterable[str]) -> dict[str, str]:
 
 
 def natural(text: str) -> list[tuple[str, float]]:
-    """A key that sorts numbers inside a text by their size: 4 before 11, 0.25 before 0.5."""
+    """Return a key that sorts numbers inside a text by their size: 4 before 11, 0.25 before 0.5."""
     parts = re.split(r"(\d+(?:\.\d+)?)", text)
     return [(word, float(number)) for word, number in zip(parts[::2], [*parts[1::2], "0"], strict=True)]

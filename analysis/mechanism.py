@@ -44,7 +44,7 @@ PROBABILITIES = ("d_expert", "d_policy", "d_failed")
 
 
 def draw_mechanism(curves: "pd.DataFrame") -> "Figure":
-    """The figure: a row for each metric of `ROWS`, a column for each task; rows without any value are left out.
+    """Draw a row for each metric of `ROWS` and a column for each task; rows without any value are left out.
 
     Raises:
         RunsError: no run has a value of any of these metrics.
@@ -123,7 +123,7 @@ def work(chosen: FigureArguments) -> None:
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """The command; returns its exit status: 0, 1 for a source without curves, 2 for a wrong argument."""
+    """Run the command; returns its exit status: 0, 1 for a source without curves, 2 for a wrong argument."""
     return run_command(FigureArguments, SUMMARY, EXAMPLES, work, arguments)
 
 

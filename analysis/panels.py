@@ -46,7 +46,7 @@ STYLE: dict[Any, Any] = {
 
 
 def draw_panels(curves: pd.DataFrame, metric: str, title: str | None, missing: list[str]) -> Figure:
-    """The figure: `metric` against the iteration, one panel a task that has values of it.
+    """Draw `metric` against the iteration, a panel for each task that has values of it.
 
     Args:
         curves: the tidy table, with at least one measurement of `metric`.
@@ -85,7 +85,7 @@ def draw_panels(curves: pd.DataFrame, metric: str, title: str | None, missing: l
 def panel_grid(
     layout: Layout, panel_height: float, legend_height: float, around: float
 ) -> tuple[Figure, list[Axes], Axes | None]:
-    """The figure, an axis for each panel, and an empty one below them for a legend (None where its height is 0).
+    """Make a figure with an axis for each panel, and an empty one below for a legend (None if its height is 0).
 
     Panels of one environment share their y-axis. Heights in inches, `around` for title and note.
     """
@@ -151,7 +151,7 @@ def draw_algorithm(axis: Axes, lines: pd.DataFrame, name: str, index: int, singl
 
 
 def legend_entries(rows: pd.DataFrame, panels: list[Panel], axes: list[Axes]) -> dict[str, Any]:
-    """The entries of these panels' legend, each with its artist; algorithms with their number of seeds."""
+    """Return the entries of these panels' legend, each with its artist; algorithms with their number of seeds."""
     artists: dict[str, Any] = {}
     for axis in axes:
         for artist, name in zip(*axis.get_legend_handles_labels(), strict=True):
@@ -198,13 +198,13 @@ def plot(axis: Axes, line: pd.Series, **style: object) -> None:
 
 
 def x_label(rows: pd.DataFrame) -> str:
-    """The iteration and, where all rows agree on it, what one costs in environment steps."""
+    """Return the iteration and, where all rows agree on it, what one costs in environment steps."""
     steps = (rows["env_steps"] / rows["iteration"]).unique()
     return f"Iteration ({steps[0]:,.0f} environment steps each)" if len(steps) == 1 else "Iteration"
 
 
 def title_of(curves: pd.DataFrame, title: str | None) -> str | None:
-    """The title that was asked for; with a quick demonstration, it says that it is one."""
+    """Return the title that was asked for; with a quick demonstration, it says that it is one."""
     if not (curves["metric"] == QUICK).any():
         return title
     warning = "quick demonstration, not a result"
@@ -212,7 +212,7 @@ def title_of(curves: pd.DataFrame, title: str | None) -> str | None:
 
 
 def note_of(rows: pd.DataFrame, layout: Layout, missing: list[str]) -> str:
-    """The small print: what line and band are, what all runs share, and what the sweep lacks (the first few)."""
+    """Explain lines and bands, the overrides that all runs share, and the first few runs that the sweep lacks."""
     note = "Line: mean over seeds, as far as all of them have come. Band: the mean's 95% bootstrap interval"
     if rows.groupby(["env", "algo"])["seed"].nunique().min() == 1:
         note += ", none for a single seed"

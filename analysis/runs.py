@@ -58,7 +58,7 @@ class Run:
 
 
 def find_run_folders(root: Path) -> list[Path]:
-    """All run folders at or below `root`, sorted; hidden folders and those inside a run are not searched."""
+    """Find all run folders at or below `root`, sorted; hidden folders and those inside a run are not searched."""
     found = []
     for folder, subfolders, files in os.walk(root):
         if CONFIG in files and METRICS in files:
@@ -90,7 +90,7 @@ def overrides_in_name(folder_name: str) -> list[str]:
 
 
 def read_run(folder: Path) -> Run | None:
-    """The run in `folder`, or None, with a warning, where `config.yaml` is not that of an imitation run."""
+    """Return the run in `folder`, or None, with a warning, where `config.yaml` is not that of an imitation run."""
     path = folder / CONFIG
     try:
         config = OmegaConf.load(path)
@@ -124,7 +124,7 @@ def read_run(folder: Path) -> Run | None:
 
 
 def _stopped_after(folder: Path) -> int | None:
-    """The iterations of a run whose algorithm had finished before its budget was used; None for any other."""
+    """Return the iterations of a run whose algorithm finished before the run's budget; None for other runs."""
     path = folder / SUMMARY
     try:
         summary = json.loads(path.read_text())
@@ -160,7 +160,7 @@ def read_metrics(path: Path) -> pd.DataFrame:
 
 
 def run_rows(run: Run) -> pd.DataFrame:
-    """A run's measurements and facts in long form (`COLUMNS`), cells without a value left out."""
+    """Return a run's measurements and facts in long form (`COLUMNS`), cells without a value left out."""
     metrics = read_metrics(run.folder / METRICS).melt(["iteration", "env_steps"], var_name="metric")
     facts = {NUM_ITERATIONS: run.num_iterations, QUICK: 1 if run.quick else None, Z_F: run.z_f}
     about = pd.DataFrame(
@@ -172,7 +172,7 @@ def run_rows(run: Run) -> pd.DataFrame:
 
 
 def expert_rows(run: Run) -> pd.DataFrame:
-    """The evaluated return of the expert that a run imitated: of the env's experts, and as a fact of this run.
+    """Return the expert's evaluated return twice: as one of the env's experts, and as a fact of this run.
 
     No rows where `expert.json` is not there.
     """

@@ -30,7 +30,7 @@ SEED = 0  # of every bootstrap: the same curves give the same intervals
 
 
 def bootstrap(samples: Sequence[Array], statistic: Statistic, resamples: int = RESAMPLES) -> tuple[Array, Array]:
-    """The percentile bootstrap interval of `statistic(*samples, axis=-1)`, ends `low` and `high`.
+    """Return the percentile bootstrap interval of `statistic(*samples, axis=-1)`, ends `low` and `high`.
 
     Args:
         samples: arrays `(..., n)`, resampled along their last axis independently of each other.
@@ -50,7 +50,7 @@ def bootstrap(samples: Sequence[Array], statistic: Statistic, resamples: int = R
 
 
 def interval_over_seeds(strata: Sequence[Array], statistic: Statistic) -> Interval | None:
-    """The stratified bootstrap interval of one statistic of all values together; None below 2 seeds or for NaN.
+    """Return the stratified bootstrap interval of a statistic of all values; None below 2 seeds or for NaN.
 
     Args:
         strata: the seeds' values `(seeds,)`, an array for each task; resampled within each of them.
@@ -63,7 +63,7 @@ def interval_over_seeds(strata: Sequence[Array], statistic: Statistic) -> Interv
 
 
 def interquartile_mean(values: Array, axis: int = -1) -> Any:
-    """The mean of the middle half: a quarter of the values, rounded down, is left out at either end."""
+    """Return the mean of the middle half: a quarter of the values, rounded down, is left out at either end."""
     return stats.trim_mean(values, 0.25, axis=axis)
 
 
@@ -79,7 +79,7 @@ def probability_of_improvement(baseline: Array, algo: Array, axis: int = -1) -> 
 
 
 def improvement_interval(baseline: Array, algo: Array) -> Interval | None:
-    """The bootstrap interval of `probability_of_improvement`; None where a side has fewer than 2 seeds.
+    """Return the bootstrap interval of `probability_of_improvement`; None where a side has fewer than 2 seeds.
 
     Both sides are resampled independently, as in Agarwal et al., also where they have the same seeds: drawing a
     seed's two runs together would count them against each other more often than the probability itself does.
@@ -108,7 +108,7 @@ def difference_interval(baseline: Array, algo: Array, paired: bool) -> Interval 
 
 
 def censored_median(times: Array, reached: Array) -> tuple[float, bool]:
-    """The median of times of which some are only known to be longer than observed.
+    """Return the median of times of which some are only known to be longer than observed.
 
     Args:
         times: `(n,)`, n ≥ 1: when it was reached, or for how long it was not.
@@ -123,7 +123,7 @@ def censored_median(times: Array, reached: Array) -> tuple[float, bool]:
 
 
 def mean_with_interval(lines: pd.DataFrame) -> pd.DataFrame:
-    """Mean over seeds with its bootstrap interval, in the iterations that every seed has.
+    """Return the mean over seeds with its bootstrap interval, in the iterations that every seed has.
 
     Args:
         lines: `(iterations, seeds)`, from `aggregate.seed_lines`.

@@ -44,7 +44,7 @@ class SummaryArguments(CurvesArguments):
 
 
 def summarise(runs: Path, baseline: str) -> tuple[str, list[dict[str, Any]]]:
-    """The text for people, and one record a pair of algorithms (`comparison.compare`).
+    """Return the text for people, and one record a pair of algorithms (`comparison.compare`).
 
     Raises:
         RunsError: `runs` is no source of curves, has no evaluated return (yet), or no run of `baseline`.
@@ -100,7 +100,7 @@ def work(chosen: SummaryArguments) -> None:
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """The command; returns its exit status: 0, 1 for a source without curves, 2 for a wrong argument."""
+    """Run the command; returns its exit status: 0, 1 for a source without curves, 2 for a wrong argument."""
     return run_command(SummaryArguments, SUMMARY, EXAMPLES, work, arguments)
 
 

@@ -25,7 +25,7 @@ AVERAGES: dict[str, Callable[..., Any]] = {
 
 
 def panel_text(panel: Panel, runs: pd.DataFrame, iterations: pd.Index) -> str:
-    """The two tables of one task: areas, and what came of the runs.
+    """Return the two tables of one task: areas, and results of the runs.
 
     Args:
         runs: its rows, from `comparison.seed_table`.
@@ -61,7 +61,7 @@ def steps_text(values: dict[str, Any], percent: int) -> str:
 
 
 def comparison_text(record: dict[str, Any], algo: str, baseline: str) -> str:
-    """One pair of algorithms in words; nothing is called faster unless the interval of the difference says so.
+    """Describe a comparison of two algorithms in words.
 
     Args:
         record: from `comparison.compare`.

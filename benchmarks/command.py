@@ -25,12 +25,12 @@ class MeasurementError(CommandError):
 
 
 def each_of(*names: str) -> Valid:
-    """A list of some of these words."""
+    """Accept a list of some of these words."""
     return Valid(lambda chosen: chosen and set(chosen) <= set(names), f"one or more of {', '.join(names)}")
 
 
 def argument(default: Any, help: str, valid: Valid) -> Any:
-    """A field of a command's schema: a key, its default, what it is for, and what may stand there."""
+    """Declare a field of a command's schema: a key, its default, what it is for, and what may stand there."""
     metadata = {"help": help, "valid": valid.words, "check": valid.check}
     if isinstance(default, list):
         return field(default_factory=default.copy, metadata=metadata)
@@ -38,7 +38,7 @@ def argument(default: Any, help: str, valid: Valid) -> Any:
 
 
 def parse(schema: type[Schema], arguments: Sequence[str]) -> Schema:
-    """An instance of `schema`, a dataclass of arguments; `key=a,b` is a list as well as `key=[a,b]`.
+    """Return an instance of `schema`, a dataclass of arguments; `key=a,b` is a list as well as `key=[a,b]`.
 
     Raises:
         ArgumentError: naming the argument that the command cannot take, and what is valid.

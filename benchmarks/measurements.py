@@ -21,7 +21,7 @@ Bounds = tuple[float, float]  # what is known of a number: it is no less, no mor
 
 
 def read_rows(path: Path) -> list[Row]:
-    """The measurements in a .jsonl file; none if it isn't there. A line cut off by a crash is passed over."""
+    """Read the measurements in a .jsonl file, if it is there. A line cut off by a crash is skipped."""
     rows = []
     for line in path.read_text().splitlines() if path.exists() else []:
         try:
@@ -39,7 +39,7 @@ def append_row(path: Path, row: Row) -> None:
 
 
 def missing(rows: Iterable[Row], points: Sequence[Point], place: Row) -> list[Point]:
-    """Those of `points`, each once, that were not measured yet at this place."""
+    """Return those of `points`, each once, that were not measured yet at this place."""
     here = [row for row in rows if place.items() <= row.items()]
     unique = [point for index, point in enumerate(points) if point not in points[:index]]
     return [point for point in unique if not any(point.items() <= row.items() for row in here)]
@@ -71,12 +71,12 @@ def make_missing(
 
 
 def as_the_last(rows: Sequence[Row], *keys: str) -> list[Row]:
-    """The rows that agree with the last one in `keys`; others can't be compared with it."""
+    """Return the rows that agree with the last one in `keys`; others can't be compared with it."""
     return [row for row in rows if all(row.get(key) == rows[-1].get(key) for key in keys)]
 
 
 def origin(*measuring: str) -> Row:
-    """Where a measurement comes from: {commit, processor}.
+    """Return the origin of a measurement: {commit, processor}.
 
     The commit is the last one that changed the measured code, so that a commit of results or text makes no
     measurement obsolete. It ends in +changes if some of that code isn't committed.
@@ -95,7 +95,7 @@ def origin(*measuring: str) -> Row:
 
 
 def processor() -> str:
-    """The processor's own name."""
+    """Return the processor's own name."""
     try:
         lines = Path("/proc/cpuinfo").read_text().splitlines()
     except OSError:
@@ -104,7 +104,7 @@ def processor() -> str:
 
 
 def versions() -> dict[str, str]:
-    """Of what decides our own speed."""
+    """Return the versions of what decides our own speed."""
     packages = ("torch", "mujoco", "gymnasium", "numpy")
     return {"Python": platform.python_version(), **{package: version(package) for package in packages}}
 
@@ -120,13 +120,13 @@ def listed(versions: dict[str, str]) -> str:
 
 
 def table(head: Sequence[Any], rows: Sequence[Sequence[Any]]) -> str:
-    """A Markdown table."""
+    """Return a Markdown table."""
     lines = [head, ["---"] * len(head), *rows]
     return "\n".join("| " + " | ".join(map(str, line)) + " |" for line in lines) + "\n"
 
 
 def spread(values: Iterable[float], style: str) -> str:
-    """Median (smallest–largest), or the one value, or nothing."""
+    """Format the median (smallest–largest), or the one value, or nothing."""
     return between([(value, value) for value in values], style)
 
 

@@ -30,7 +30,7 @@ class Arguments:
 
 
 def measure(env: str, artifacts: Path, *unused: Any) -> list[int]:
-    """The largest resident memory of this process [MB]: before β_F was filled, with it full, after a resume."""
+    """Measure the largest resident memory [MB]: before β_F is filled, with it full, and after a resume."""
     import torch
 
     from benchmarks.trainer import FAILURE_LENGTH, configure, fill_failures, make_learner
@@ -61,7 +61,7 @@ def measure(env: str, artifacts: Path, *unused: Any) -> list[int]:
 
 
 def peak() -> int:
-    """The largest resident memory of this process until now [MB]."""
+    """Return the largest resident memory of this process until now [MB]."""
     kilobytes = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
     return round(kilobytes * 1024 / 1e6)
 

@@ -28,7 +28,7 @@ def main() -> None:
 
 
 def measure_gail(settings: dict[str, Any], folder: Path) -> dict[str, Any]:
-    """A default run of GAIL, only shorter: evaluated, tracked by W&B offline, with checkpoints.
+    """Measure a default run of GAIL, only shorter: evaluated, tracked by W&B offline, with checkpoints.
 
     learning_steps_per_s leaves out what the peers don't do: evaluation, checkpoints and tracking.
     """
@@ -46,7 +46,7 @@ def measure_gail(settings: dict[str, Any], folder: Path) -> dict[str, Any]:
 
 
 def measure_imitate(settings: dict[str, Any], folder: Path) -> dict[str, Any]:
-    """The learner of a default run of GAIL, without the run's evaluation, checkpoints and tracking."""
+    """Measure the learner of a default run of GAIL, without the run's evaluation, checkpoints and tracking."""
     from benchmarks.trainer import make_learner
 
     learner = make_learner(configure(settings))
@@ -61,14 +61,14 @@ def measure_imitate(settings: dict[str, Any], folder: Path) -> dict[str, Any]:
 
 
 def configure(settings: dict[str, Any]) -> Any:
-    """Of a default run of GAIL, as `python -m gailfe.run algo=gail expert=pretrained` composes it."""
+    """Compose the configuration of `python -m gailfe.run algo=gail expert=pretrained`."""
     from benchmarks.trainer import configure
 
     return configure("gail", settings["env"], Path(settings["artifacts"]), [f"seed={settings['seed']}"])
 
 
 def measure_ppo(settings: dict[str, Any], folder: Path) -> dict[str, Any]:
-    """A default training of the expert. The seconds are of collecting and learning, without evaluations."""
+    """Measure a default training of the expert. The seconds are of collecting and learning, not of evaluations."""
     command = [
         *(sys.executable, "-m", "expert.train", f"env={settings['env']}", f"expert.seed={settings['seed']}"),
         *(f"expert.total_steps={settings['max_steps']}", f"paths.artifacts={folder}", f"paths.runs={folder}"),
@@ -79,7 +79,7 @@ def measure_ppo(settings: dict[str, Any], folder: Path) -> dict[str, Any]:
 
 
 def read_curve(path: Path) -> list[tuple[int, float, float]]:
-    """The evaluations in an expert's curve.csv: environment steps, seconds of learning until then, return."""
+    """Read the evaluations in an expert's curve.csv: environment steps, seconds of learning until then, return."""
     evaluations, seconds, before = [], 0.0, 0
     with path.open(newline="") as file:
         for row in csv.DictReader(file):

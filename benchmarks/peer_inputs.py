@@ -22,14 +22,14 @@ REQUIREMENTS = Path(__file__).parent / "requirements"
 
 
 def one_thread() -> dict[str, str]:
-    """The environment variables of every measurement."""
+    """Return the environment variables of every measurement."""
     variables = {key: value for key, value in os.environ.items() if key not in ("PYTHONPATH", "VIRTUAL_ENV")}
     threads = dict.fromkeys(("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS"), "1")
     return {**variables, **threads, "PYTHONUNBUFFERED": "1"}
 
 
 def make_venv(name: str, cache: Path) -> Path:
-    """The Python of the virtual environment `<cache>/<name>`, made from requirements/<name>.txt if it isn't there.
+    """Return the Python of a virtual environment, `<cache>/<name>`; make it of requirements/<name>.txt if need be.
 
     Raises:
         MeasurementError: if it can't be installed.
@@ -61,13 +61,13 @@ def our_config(env: str) -> dict[str, Any]:
 
 
 def expert_return(env: str) -> float:
-    """What the pretrained expert's mean action returns."""
+    """Return the pretrained expert's return, with its mean action."""
     card = ROOT / "expert" / "pretrained" / env / EVALUATION
     return float(json.loads(card.read_text())["eval_return_mean"])
 
 
 def export_demonstrations(env: str, cache: Path) -> Path:
-    """The pretrained expert's demonstrations, which our runs imitate, as the .npz that the peers read.
+    """Return the pretrained expert's demonstrations, which our runs imitate, as the .npz that the peers read.
 
     Arrays, a row a step: observations and next_observations (N, obs_dim), actions (N, action_dim), terminated and
     truncated (N,) bool.
@@ -97,7 +97,7 @@ def export_demonstrations(env: str, cache: Path) -> Path:
 
 
 def run_peer(python: Path, peer: str, settings: dict[str, Any], log: Path) -> dict[str, Any]:
-    """The measurement that `benchmarks/peer_<peer>.py` prints as a line of JSON; all that it prints is in `log`.
+    """Run `benchmarks/peer_<peer>.py`, which prints its measurement as JSON; all of its output is in `log`.
 
     Raises:
         MeasurementError: if it fails.

@@ -25,7 +25,7 @@ Curve = Sequence[Sequence[float]]  # rows of environment steps, seconds of learn
 
 
 def read_settings() -> dict[str, Any]:
-    """The settings of this measurement: the command line's one argument, as JSON."""
+    """Return the settings of this measurement: the command line's one argument, as JSON."""
     settings: dict[str, Any] = json.loads(sys.argv[1])
     return settings
 
@@ -85,14 +85,14 @@ def time_to_target(
 
 
 def first_reaching(curve: Curve, target: float) -> dict[str, Any]:
-    """The first evaluation of at least `target`, or the last one, and whether it was reached."""
+    """Return the first evaluation of at least `target`, or the last one, and whether it was reached."""
     reached = [row for row in curve if row[2] >= target]
     env_steps, seconds, evaluated = reached[0] if reached else curve[-1]
     return {"reached": bool(reached), "env_steps": env_steps, "seconds": seconds, "return": evaluated}
 
 
 def mean_return(act: Act, env_id: str, episodes: int) -> float:
-    """Mean undiscounted return of whole episodes from always the same initial states, in the task's own reward."""
+    """Return the mean undiscounted return, in the task's reward, of episodes from fixed initial states."""
     envs = [gymnasium.make(env_id) for _ in range(episodes)]
     space = envs[0].action_space
     active = {env: env.reset(seed=seed)[0] for seed, env in enumerate(envs, start=1)}

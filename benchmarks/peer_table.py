@@ -15,7 +15,7 @@ NOTES = Path(__file__).parent / "notes"  # what stands below the table of each p
 
 
 def page(rows: Sequence[Row]) -> str:
-    """The tables: of each part what was measured where its latest measurement was."""
+    """Return the tables: of each part what was measured where its latest measurement was."""
     sections = ["# Speed beside other codebases"]
     for part in ("gail", "ppo", "imitate"):
         of_part = [row for row in rows if row["part"] == part]
@@ -77,7 +77,7 @@ def time_table(rows: Sequence[Row]) -> str:
 
 
 def records(rows: Sequence[Row]) -> list[dict[str, Any]]:
-    """Of part=imitate, an object a task and codebase; lower bounds where some seeds were stopped at a cap.
+    """Summarise part=imitate, a dict for each task and codebase; lower bounds if a cap stopped some seeds.
 
     ratio_of_medians: this codebase's seconds in units of ours; null unless all of ours reached the return.
     """

@@ -81,7 +81,7 @@ def main() -> None:
 
 
 def make_env(env_id: str, num_envs: int) -> TransformedEnv:
-    """Of what TorchRL has for several environments in one process, the fastest: Gymnasium's vector environment.
+    """Make Gymnasium's vector environment: the fastest that TorchRL has for several environments in one process.
 
     The example steps a single environment; a SerialEnv of several collected more slowly. VecNorm's successor
     VecNormV2 was no faster either, and would keep each environment's statistics apart.
@@ -198,13 +198,13 @@ class Gail:
             self.discriminator_optimizer.step()
 
     def act(self, observations: np.ndarray) -> np.ndarray:
-        """The mean action: raw (n, obs_dim) → (n, action_dim)."""
+        """Return the mean action: raw (n, obs_dim) → (n, action_dim)."""
         inputs = TensorDict({"observation": self._normalize(torch.from_numpy(observations))}, [len(observations)])
         with torch.no_grad(), set_exploration_type(ExplorationType.DETERMINISTIC):
             return self.actor(inputs)["action"].numpy()
 
     def _normalize(self, observations: Tensor) -> Tensor:
-        """As the environment's transforms treat the policy's: raw (n, obs_dim) float64 → (n, obs_dim) float32."""
+        """Normalise as the environment's transforms do: raw (n, obs_dim) float64 → (n, obs_dim) float32."""
         loc, scale = self.normalization.loc["observation"], self.normalization.scale["observation"]
         return ((observations - loc) / scale).clamp(-10, 10).float()
 

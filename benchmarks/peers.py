@@ -97,7 +97,7 @@ class PeersArguments:
 
 
 def plan(arguments: PeersArguments, expert_steps: dict[str, int]) -> list[Point]:
-    """All measurements, in order.
+    """Return all measurements, in order.
 
     Args:
         expert_steps: by task, environment steps of our training of the expert.
@@ -162,7 +162,7 @@ def measure(arguments: PeersArguments, command: str, path: Path) -> list[str]:
 
 
 def settings_of(point: Point, config: dict[str, Any], cache: Path) -> dict[str, Any]:
-    """What the peer's process gets on its command line, from our own configuration."""
+    """Make the settings for the command line of the peer's process, from our own configuration."""
     part, env = point["part"], point["env"]
     settings = {
         "part": part,
@@ -185,7 +185,7 @@ def settings_of(point: Point, config: dict[str, Any], cache: Path) -> dict[str, 
 
 
 def main(arguments: Sequence[str]) -> int:
-    """The command; returns its exit status."""
+    """Run the command; returns its exit status."""
     return run("benchmarks.peers", PeersArguments, SUMMARY, EXAMPLES, compare, arguments)
 
 

@@ -11,7 +11,7 @@ from benchmarks.command import MeasurementError
 
 
 def side_by_side(jobs: int, function: Callable[..., Any], *arguments: Any) -> list[Any]:
-    """What `function(*arguments, wait)` returns in each of `jobs` fresh processes, which run at the same time.
+    """Call `function(*arguments, wait)` in `jobs` fresh processes at the same time; return its results.
 
     Args:
         function: of a module's top level. Its last argument, `wait`, returns when all processes have called it.

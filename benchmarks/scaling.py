@@ -45,7 +45,7 @@ def up_to(limit: int) -> list[int]:
 
 
 def values(cores: int) -> dict[str, list[int]]:
-    """The values that each part measures, on a machine with `cores` cores."""
+    """Return the values that each part measures, on a machine with `cores` cores."""
     return {
         "num_envs": [1, 2, 4, 8, 16, 32, 64],
         "threads": up_to(cores),
@@ -81,7 +81,7 @@ class ScalingArguments:
 
 
 def plan(arguments: ScalingArguments, cores: int) -> list[Point]:
-    """All measurements, in order.
+    """Return all measurements, in order.
 
     Returns:
         part, env; value: of what the part varies; repeat: the round, and the seed of every random number;
@@ -103,7 +103,7 @@ def plan(arguments: ScalingArguments, cores: int) -> list[Point]:
 
 
 def here(cores: int) -> Row:
-    """The origin of a measurement; only measurements of the same origin count."""
+    """Return the origin of a measurement; only measurements of the same origin count."""
     measuring = [f"benchmarks/{name}.py" for name in ("scaling_measure", "trainer", "parts", "processes")]
     return {**origin(*measuring), "versions": versions(), "cores": cores}
 
@@ -127,7 +127,7 @@ def scale(arguments: ScalingArguments, command: str) -> list[str]:
 
 
 def main(arguments: Sequence[str]) -> int:
-    """The command; returns its exit status."""
+    """Run the command; returns its exit status."""
     return run("benchmarks.scaling", ScalingArguments, SUMMARY, EXAMPLES, scale, arguments)
 
 

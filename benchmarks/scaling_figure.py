@@ -33,7 +33,7 @@ def envs(rows: Sequence[Row], part: str) -> list[str]:
 
 
 def points(rows: Sequence[Row], part: str, env: str, value: Callable[[Row], float]) -> dict[int, list[float]]:
-    """Of a part on a task: what was varied → what `value` makes of each round's row, in order."""
+    """Collect a part on a task: from each value that was measured to `value(row)` of its rounds, in order."""
     chosen = [row for row in rows if row["part"] == part and row["env"] == env]
     return {x: [value(row) for row in chosen if row["value"] == x] for x in sorted({r["value"] for r in chosen})}
 
@@ -48,7 +48,7 @@ def collecting(row: Row) -> float:
 
 
 def draw(rows: Sequence[Row]) -> Figure:
-    """A panel for each part that was measured: medians, with bars from the smallest to the largest."""
+    """Draw a panel for each part that was measured: medians, with bars from the smallest to the largest."""
     parts = [part for part in TITLES if envs(rows, part)]
     columns = min(2, max(1, len(parts)))
     height = max(1, -(-len(parts) // columns))

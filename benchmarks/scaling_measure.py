@@ -40,7 +40,7 @@ def measure(point: Point, artifacts: Path) -> Row:
 
 
 def overrides(part: str, value: int) -> list[str]:
-    """What makes a default run the one that a part measures."""
+    """Return the overrides with which a default run becomes the one that a part measures."""
     width = {"wide_threads": WIDE, "width": value}.get(part)
     networks = ("policy", "value", "discriminator")
     chosen = [f"algo.{network}.hidden_sizes=[{width},{width}]" for network in networks if width]

@@ -25,7 +25,7 @@ def write_report(out: Path, rows: Sequence[Row]) -> str:
 
 
 def report(rows: Sequence[Row]) -> str:
-    """The Markdown page."""
+    """Return the Markdown page."""
     if not rows:
         return "# How it scales\n\nNothing has been measured yet.\n"
     cores, loads = rows[-1]["cores"], [row["load_before"] for row in rows]
@@ -90,12 +90,12 @@ def sweep_table(rows: Sequence[Row], part: str) -> str:
 
 
 def gain(row: Row) -> float:
-    """How many times as fast an iteration would be if learning took no time."""
+    """Return the factor by which the speed would grow if learning took no time."""
     return float(1 + row["learning_ms"] / collecting(row))
 
 
 def side_by_side(rows: Sequence[Row], env: str) -> dict[int, list[float]]:
-    """By number of jobs: their steps/s in units of one alone, within a round."""
+    """Return, by number of jobs, their steps/s in units of one alone, within a round."""
     alone = {r["repeat"]: rate(r) for r in rows if (r["part"], r["env"], r["value"]) == ("jobs", env, 1)}
     chosen = [row for row in rows if row["repeat"] in alone]
     return points(chosen, "jobs", env, lambda row: rate(row) / alone[row["repeat"]])

@@ -35,7 +35,7 @@ class Arguments:
 
 
 def measure(env: str, num_rounds: int, iterations: int) -> list[Row]:
-    """One record an algorithm: rates [environment steps / s], their ratio, and the share of every part."""
+    """Measure each algorithm: rates [environment steps / s], their ratio, and the share of every part."""
     from benchmarks.parts import Parts  # now: --help and mistakes don't wait for torch
     from benchmarks.recording import replay
     from benchmarks.trainer import PARTS_OF_A_RUN, Trainer, configure
@@ -81,7 +81,7 @@ def _ratios(seconds: Sequence[float], others: Sequence[float]) -> list[float]:
 
 
 def report(records: Sequence[Row]) -> str:
-    """The Markdown page of the records."""
+    """Return the Markdown page of the records."""
     rates = table(
         ["env", "algo", "training [steps/s]", "its physics alone [steps/s]", "training / physics, time (rounds)"],
         [

@@ -60,7 +60,7 @@ FAILURE_LENGTH = 1000  # pairs of a synthetic failure: an episode of these tasks
 
 
 def configure(algo: str, env: str, artifacts: Path, overrides: Sequence[str] = ()) -> Config:
-    """The default configuration with the pretrained expert, and with `overrides`; one torch thread from here on.
+    """Compose the default configuration with the pretrained expert and `overrides`; torch then has one thread.
 
     Raises:
         ConfigError: if overrides make no sense, such as an algo.num_envs that does not divide the steps.
@@ -72,13 +72,13 @@ def configure(algo: str, env: str, artifacts: Path, overrides: Sequence[str] = (
 
 @functools.cache
 def demonstrations(env: str, artifacts: Path) -> Demonstrations:
-    """The demonstrations of the pretrained expert with the defaults, made if they are missing."""
+    """Return the demonstrations of the pretrained expert with the defaults, made if they are missing."""
     config, store = configure("gail", env, artifacts), Store(artifacts)
     return load_demonstrations(make_demonstrations(config, store, make_expert(config, store)))
 
 
 def make_learner(config: Config) -> Any:
-    """The learner of a run before its first iteration; an Imitator, with GAIL and GAILFE."""
+    """Return the learner of a run before its first iteration; an Imitator, with GAIL and GAILFE."""
     expert, failed = demonstrations(config.env.name, Path(config.paths.artifacts))
     annotator = make_annotator(config.annotator, Reference.of(expert))
     return gailfe.algorithms.learner.make_learner(config, Demonstrations(expert, failed), annotator)
@@ -125,7 +125,7 @@ class Trainer:
         return marks[-1] - marks[0]
 
     def rehearse(self, iterations: int) -> list[Episode]:
-        """The episodes that the next `advance` will simulate; the run itself is not changed."""
+        """Return the episodes that the next `advance` will simulate; the run itself is not changed."""
         before = self.folder.with_name(f"{self.folder.name} before")
         shutil.rmtree(before, ignore_errors=True)
         if self.folder.exists():

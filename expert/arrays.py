@@ -33,7 +33,7 @@ class LayoutError(CommandError):
 
 
 def read_arrays(source: Path) -> dict[str, np.ndarray]:
-    """The arrays of an .npz or an HDF5 file (.h5, .hdf5), those that the layout knows.
+    """Return the arrays of an .npz or an HDF5 file (.h5, .hdf5), those that the layout knows.
 
     Raises:
         LayoutError: if it is no such file.
@@ -84,7 +84,7 @@ def check_arrays(arrays: dict[str, np.ndarray], obs_dim: int, action_dim: int) -
 
 
 def cut_episodes(arrays: dict[str, np.ndarray]) -> list[Trajectory]:
-    """The episodes of arrays that passed `check_arrays`; the log says what had to be assumed."""
+    """Return the episodes of arrays that passed `check_arrays`; the log says what had to be assumed."""
     observations = arrays["observations"].astype(np.float64)
     actions = arrays["actions"].astype(np.float32)
     n = len(observations)

@@ -43,7 +43,7 @@ class NotEnoughDemonstrations(RuntimeError):
 
 
 def make_demonstrations(config: Config, store: Store, expert_folder: Path) -> Path:
-    """The folder of the configured demonstrations, collected if the store lacks them."""
+    """Return the folder of the configured demonstrations, collected if the store lacks them."""
     return store.get(
         "demonstrations",
         config.env.name,
@@ -122,7 +122,7 @@ def collect(config: Config, expert_folder: Path) -> tuple[Demonstrations, dict[s
 
 
 def initial_state_seeds(settings: CollectConfig) -> list[int]:
-    """The seed of the expert's initial states, then a seed for each earlier checkpoint's, all different."""
+    """Return the seed of the expert's initial states, then a seed for each earlier checkpoint's, all different."""
     earlier = np.random.SeedSequence(settings.seed).generate_state(settings.earlier_checkpoints)
     return [settings.seed, *earlier.tolist()]
 

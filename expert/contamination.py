@@ -127,7 +127,7 @@ def check_contamination(config: Config) -> None:
 
 
 def contamination_recipe(config: Config) -> dict[str, Any]:
-    """Everything that decides the weaker episodes; empty without contamination, as in recipes of clean data."""
+    """Return everything that decides the weaker episodes; nothing without contamination."""
     settings = config.demonstrations
     if settings.contamination == 0:
         return {}

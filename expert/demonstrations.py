@@ -42,12 +42,12 @@ def save_demonstrations(
 
 
 def load_demonstrations(folder: Path) -> Demonstrations:
-    """What `save_demonstrations` wrote below `folder`."""
+    """Read what `save_demonstrations` wrote below `folder`."""
     return Demonstrations(*(load_trajectories(folder / name) for name in (EXPERT, FAILED)))
 
 
 def load_trajectories(dataset: Path) -> list[Trajectory]:
-    """All episodes of the Minari dataset in the folder `dataset`.
+    """Return all episodes of the Minari dataset in the folder `dataset`.
 
     Raises:
         ValueError: if an episode has not ended (see `Trajectory`).
@@ -95,7 +95,7 @@ def save_dataset(
 
 
 def _plain_spec(env: EnvConfig) -> EnvSpec | None:
-    """The environment's spec as Minari can write it, a class by its import path; None where it can't be written.
+    """Return the environment's spec in a form that Minari can write, classes by import path; None if it can't.
 
     Only Minari's `recover_environment` needs it, which makes the environment again.
     """

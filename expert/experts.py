@@ -73,13 +73,13 @@ class Expert(ABC):
         raise NotImplementedError(f"{type(self).__name__} is not made here")
 
     def load(self, folder: Path) -> CanAct:
-        """The policy of the expert whose folder is `folder`, as `make` returned it."""
+        """Return the policy of the expert whose folder is `folder`, as `make` returned it."""
         spaces = spaces_of(self.config.env)
         return load_policy(folder, spaces.observation_dim, spaces.action)
 
 
 def expert_of(config: schema.Config) -> Expert:
-    """The configured expert.
+    """Return the configured expert.
 
     Raises:
         ConfigError: if its class can't be imported or isn't an `Expert`.
@@ -92,7 +92,7 @@ def expert_of(config: schema.Config) -> Expert:
 
 
 def make_expert(config: schema.Config, store: Store) -> Path:
-    """The folder of the configured expert, with its evaluation; trained first if the store lacks it.
+    """Return the folder of the configured expert, with its evaluation; trained first if the store lacks it.
 
     Raises:
         ConfigError: if an expert from elsewhere is not there or doesn't fit the environment; nothing is made then.
@@ -103,7 +103,7 @@ def make_expert(config: schema.Config, store: Store) -> Path:
 
 
 def env_recipe(env: schema.EnvConfig) -> dict[str, Any]:
-    """The keys of an environment that decide how it behaves."""
+    """Return the keys of an environment that decide how it behaves."""
     return {"id": env.id, "kwargs": dict(env.kwargs), "max_episode_steps": env.max_episode_steps}
 
 

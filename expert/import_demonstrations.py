@@ -86,14 +86,14 @@ def work(chosen: ImportArguments) -> None:
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """The command; returns its exit status: 0, 1 for arrays that can't be imported, 2 for a wrong argument."""
+    """Run the command; returns its exit status: 0, 1 for arrays that can't be imported, 2 for a wrong argument."""
     layout = str(arrays.__doc__).split("\n", 2)[2]
     examples = "Then: demonstrations=minari, as it prints."
     return run_command(ImportArguments, f"{SUMMARY}\n\n{layout}", examples, work, arguments)
 
 
 def _environment(name: str, config_dir: str | None) -> EnvConfig:
-    """The environment as the other commands see it with env=`name`."""
+    """Return the environment as the other commands see it with env=`name`."""
     overrides = [f"env={name}"]
     if config_dir is not None:
         overrides.append(f"hydra.searchpath=[file://{Path(config_dir).resolve()}]")

@@ -51,7 +51,7 @@ def own_data_recipe(config: Config) -> dict[str, Any]:
 
 
 def load_own_data(config: Config) -> Demonstrations:
-    """The trajectories of the configured datasets.
+    """Return the trajectories of the configured datasets.
 
     With `demonstrations.split` the annotator splits `demonstrations.dataset`; its reference is the whole of it,
     failures included, since nothing else is known.
@@ -97,13 +97,13 @@ def own_expert_record(expert: Sequence[Trajectory]) -> dict[str, float | int | N
 
 
 def _configured(config: Config) -> dict[str, str]:
-    """The datasets that the configuration names, by key."""
+    """Return the datasets that the configuration names, by key."""
     found = {key: getattr(config.demonstrations, key) for key in KEYS}
     return {key: path for key, path in found.items() if path is not None}
 
 
 def _data_folder(key: str, path: str) -> Path:
-    """Where a dataset's files lie: `path` is its folder, that folder's `data`, or an id that Minari knows."""
+    """Find the files of a dataset: `path` is its folder, that folder's `data`, or an id that Minari knows."""
     home = Path(os.environ.get("MINARI_DATASETS_PATH") or Path.home() / ".minari" / "datasets")
     for folder in (Path(path, "data"), Path(path), home / path / "data"):
         if (folder / METADATA_FILE_NAME).is_file():
@@ -149,7 +149,7 @@ def _shape(space: gymnasium.Space[Any]) -> str:
 
 
 def _load(config: Config, key: str, path: str) -> list[Trajectory]:
-    """All episodes, and in the log what had to be assumed about them."""
+    """Read all episodes; the log says what had to be assumed about them."""
     dataset = _open(config, key, path)
     spaces = spaces_of(config.env)
     notes: Counter[str] = Counter()

@@ -67,7 +67,7 @@ def publish(config: Config, source: Path, folder: Path) -> None:
 
 
 def card(config: Config, evaluation: Evaluation, expert_config: dict[str, object], weaker: bool) -> str:
-    """The text of the card: returns, commands, versions, whether weaker policies are there, and configuration."""
+    """Return the text of the card. `weaker` says whether weaker policies go with the expert."""
     packages = ("torch", "gymnasium", "mujoco", "numpy")
     return CARD.format(
         id=config.env.id,

@@ -58,7 +58,7 @@ def make_render_env(config: EnvConfig) -> gymnasium.Env:
 
 
 def render(env: gymnasium.Env) -> np.ndarray:
-    """The current frame, (height, width, 3) uint8; several environments may take turns."""
+    """Return the current frame, (height, width, 3) uint8; several environments may take turns."""
     if isinstance(env.unwrapped, MujocoEnv) and env.unwrapped.mujoco_renderer.viewer is not None:
         env.unwrapped.mujoco_renderer.viewer.make_context_current()  # Gymnasium doesn't, for one viewer each
     return np.asarray(env.render())
@@ -104,7 +104,7 @@ def follow(env: MujocoEnv) -> None:
 
 @functools.cache
 def _works(name: str) -> bool:
-    """Whether MuJoCo gets an OpenGL context with MUJOCO_GL=`name`, one that Gymnasium knows, too."""
+    """Return whether MuJoCo gets an OpenGL context with MUJOCO_GL=`name`, one that Gymnasium knows, too."""
     if name not in ("glfw", "egl", "osmesa"):
         return False
     probe = [sys.executable, "-c", PROBE]

@@ -124,7 +124,7 @@ class SB3Policy:
 
 
 def load_sb3(config: Config) -> SB3Policy:
-    """The configured policy.
+    """Return the configured policy.
 
     Raises:
         ConfigError: if a package or a file is missing, or the file is not what the configuration says, or doesn't
@@ -156,7 +156,7 @@ def load_sb3(config: Config) -> SB3Policy:
 
 
 def _draws_exploration(step: int, every: int) -> bool:
-    """Whether state-dependent exploration (gSDE) draws a new matrix; −1, once a rollout, is once here."""
+    """Return whether state-dependent exploration (gSDE) draws a new matrix; −1, once a rollout, is once here."""
     return step % every == 0 if every > 0 else step == 0
 
 

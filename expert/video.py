@@ -27,7 +27,7 @@ def encoder() -> ModuleType:
 
 
 def captioned(frames: Iterable[np.ndarray], title: str, detail: str) -> Iterator[np.ndarray]:
-    """Each frame with two lines above it.
+    """Yield each frame with two lines above it.
 
     Args:
         frames: (height, width, 3) uint8, all of one size.

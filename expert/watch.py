@@ -60,7 +60,7 @@ def watch(config: Config, demonstrations: Demonstrations, path: Path) -> None:
 
 
 def representative(trajectories: Sequence[Trajectory]) -> Trajectory:
-    """The one of median return (of an even number, the lower of the middle two)."""
+    """Return the one of median return (of an even number, the lower of the middle two)."""
     return sorted(trajectories, key=lambda t: t.total_reward)[(len(trajectories) - 1) // 2]
 
 

@@ -64,8 +64,8 @@ def command(usage: str) -> Callable[[Callable[[Config], Any]], Callable[[], None
 
 
 def prepare(cfg: DictConfig) -> Config:
-    """The checked configuration. From now on this process uses one torch thread: the networks are too small for
-    more, and the jobs of a sweep would fight over the cores.
+    """Check the configuration and return it as dataclasses. From now on this process uses one torch thread: the
+    networks are too small for more, and the jobs of a sweep would compete for the cores.
 
     Raises:
         ConfigError: as `parse` does, and if the device or the environment can't be had.
@@ -91,7 +91,7 @@ def prepare(cfg: DictConfig) -> Config:
 
 
 def output_folder() -> Path:
-    """Where the job that is running writes."""
+    """Return the folder in which the running job writes."""
     return Path(HydraConfig.get().runtime.output_dir)
 
 

@@ -90,7 +90,7 @@ def _told(error: BaseException) -> str:
 
 
 def enumerates(hydra_config: Any) -> bool:
-    """Whether all jobs are known from the start, as with Hydra's own sweeper. Others choose them as they go."""
+    """Return whether all jobs are known from the start, as with Hydra's own sweeper; not in a study."""
     return bool(hydra_config.sweeper._target_ == f"{BasicSweeper.__module__}.{BasicSweeper.__name__}")
 
 

@@ -200,7 +200,7 @@ def run_recipe(config: Config, demonstrations_key: str) -> dict[str, Any]:
 
 
 def is_finished(folder: Path, recipe: dict[str, Any], num_iterations: int) -> bool:
-    """Whether the run in `folder` has all its iterations, or stopped early because its algorithm had finished.
+    """Return whether the run in `folder` has all its iterations, or its algorithm finished early.
 
     Raises:
         ConfigError: if `folder` holds a run of another recipe, naming the keys that differ.

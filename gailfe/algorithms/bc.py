@@ -105,7 +105,7 @@ class BehaviourCloning:
         return self.iteration - self.best_iteration >= self.config.patience
 
     def iterate(self) -> dict[str, float]:
-        """One pass over the pairs in minibatches, then the loss on those held out.
+        """Make one pass over the pairs in minibatches, then compute the loss on those held out.
 
         Returns:
             loss: mean negative log-likelihood [nats] over the minibatches, each before its step; held_out_loss:
@@ -146,7 +146,7 @@ class BehaviourCloning:
     def _split(
         self, trajectories: Sequence[tuple[Tensor, Tensor]]
     ) -> tuple[tuple[Tensor, Tensor], tuple[Tensor, Tensor]]:
-        """The pairs to learn from and those held out, of different trajectories unless there is only one."""
+        """Split into pairs to learn from and pairs to hold out, of different trajectories if there are several."""
         if len(trajectories) == 1:
             (observations, actions), *_ = trajectories
             log.info("bc: there is a single trajectory, so pairs of it are held out")

@@ -162,7 +162,7 @@ def policy_gradient(
 
 
 def surrogate(log_ratio: Tensor, advantages: Tensor, clip: float) -> tuple[Tensor, Tensor, Tensor]:
-    """The clipped surrogate E[min(r Â, clip(r, 1 ± clip) Â)] (equation 7), by its gradient.
+    """Differentiate the clipped surrogate E[min(r Â, clip(r, 1 ± clip) Â)] (equation 7).
 
     Args:
         log_ratio: log r, of the new policy to the old one, (n,).

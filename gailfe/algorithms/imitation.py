@@ -159,7 +159,7 @@ class Imitator:
         }
 
     def _update_discriminator(self, policy_pairs: Tensor) -> dict[str, float]:
-        """A few minibatch steps on ω, then one on λ_F; the metrics are means over the steps.
+        """Take a few minibatch steps on ω, then one on λ_F; the metrics are means over the steps.
 
         Args:
             policy_pairs: of this iteration, normalised, (n, obs_dim + action_dim).
@@ -211,7 +211,7 @@ class Imitator:
         return info
 
     def _pairs(self, trajectory: Trajectory) -> Tensor:
-        """A trajectory's raw observations and unit actions side by side, (T, obs_dim + action_dim)."""
+        """Return a trajectory's raw observations and unit actions side by side, (T, obs_dim + action_dim)."""
         return torch.cat(state_action_pairs(trajectory, self.policy), dim=-1)
 
     def _normalize(self, pairs: Tensor) -> Tensor:
@@ -229,7 +229,7 @@ class Imitator:
         return FailedPairs(self._normalize(pairs.to(self.device)), own)
 
     def state_dict(self) -> dict[str, Any]:
-        """Everything that the next iteration depends on."""
+        """Return everything that the next iteration depends on."""
         return {
             "generator": self.generator.get_state(),
             "collector": self.collector.state_dict(),

@@ -50,7 +50,7 @@ class Learner(Protocol):
         ...
 
     def iterate(self) -> dict[str, float]:
-        """One iteration.
+        """Train for one iteration.
 
         Returns:
             Its metrics, `METRICS` and those of `episode_metrics`; one that does not exist this time is left out.
@@ -58,7 +58,7 @@ class Learner(Protocol):
         ...
 
     def state_dict(self) -> dict[str, Any]:
-        """Everything that the next iteration depends on: dicts and lists of tensors, arrays and plain values."""
+        """Return all that the next iteration depends on: dicts and lists of tensors, arrays, plain values."""
         ...
 
     def load_state_dict(self, state: dict[str, Any]) -> bool:
@@ -67,14 +67,14 @@ class Learner(Protocol):
 
 
 def make_learner(config: Config, demonstrations: Demonstrations, annotator: Annotator) -> Learner:
-    """The configured algorithm of stage 3, before its first iteration."""
+    """Return the configured algorithm of stage 3, before its first iteration."""
     algorithm = target_class("algo", config.algo._target_)
     learner: Learner = algorithm(config.algo, config.env, demonstrations, annotator, config.seed, config.device)
     return learner
 
 
 def episode_metrics(finished: Sequence[Trajectory]) -> dict[str, float]:
-    """Of the episodes that ended: their number, return and length, in the environment's own reward."""
+    """Summarise the episodes that ended: their number, return and length, in the environment's own reward."""
     metrics: dict[str, float] = {"episodes": len(finished)}
     if finished:
         returns = np.array([trajectory.total_reward for trajectory in finished])

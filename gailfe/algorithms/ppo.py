@@ -131,7 +131,7 @@ class PPO:
 
     @torch.no_grad()
     def update(self, batch: Batch, progress: float) -> dict[str, float]:
-        """One PPO iteration on `batch`.
+        """Learn from `batch`, one PPO iteration.
 
         Args:
             batch: collected with `self.policy` as it is.
@@ -170,7 +170,7 @@ class PPO:
     def _step(
         self, x: Tensor, samples: Tensor, old_log_prob: Tensor, advantages: Tensor, returns: Tensor
     ) -> Tensor:
-        """One gradient step on a minibatch; its kl, clip_fraction and value_loss from before it."""
+        """Take one gradient step on a minibatch; return kl, clip_fraction and value_loss from before it."""
         config = self.config
         gradient, kl, clip_fraction = policy_gradient(
             self.policy, x, samples, old_log_prob, advantages, config.clip, config.entropy_coefficient

@@ -56,7 +56,7 @@ def run_command(
 
 
 def parse_arguments(schema: type[Schema], arguments: Sequence[str]) -> Schema:
-    """An instance of the dataclass `schema` with the `key=value` arguments put in.
+    """Return an instance of the dataclass `schema` with the `key=value` arguments put in.
 
     Text is taken as it stands, so a title may hold a colon; `null` is none; lists are `[a,b]`.
 
@@ -89,7 +89,7 @@ def check_choices(value: Any, field: Field[Any]) -> None:
 
 
 def help_text(summary: str, schema: type, examples: str) -> str:
-    """What `--help` prints: the summary, one paragraph a key with its default, and examples."""
+    """Return what `--help` prints: the summary, a paragraph for each key with its default, and examples."""
     defaults = OmegaConf.structured(schema)
     paragraphs = []
     for field in fields(schema):

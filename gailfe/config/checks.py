@@ -19,7 +19,7 @@ from gailfe.config.targets import target_class, typed
 
 
 def parse(cfg: DictConfig) -> Config:
-    """The composed configuration as typed dataclasses, checked.
+    """Return the composed configuration as typed dataclasses, checked.
 
     Raises:
         ConfigError: naming the key, the value and what is valid.
@@ -100,7 +100,7 @@ def _unknown_keys(node: Any, prefix: str = "") -> Iterator[str]:
 
 
 def _select(config: Config, key: str) -> Any:
-    """The value at a dotted key; None where the chosen options don't have it."""
+    """Return the value at a dotted key; None where the chosen options don't have it."""
     value: Any = config
     for part in key.split("."):
         value = getattr(value, part, None)

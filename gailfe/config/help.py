@@ -14,7 +14,7 @@ MORE = """\
 
 
 def help_page(usage: str) -> str:
-    """`usage`, then every config group with its options and what the first line of each says of it."""
+    """Return `usage`, then every config group with its options and the first comment line of each."""
     lines = [usage]
     for group in sorted(path for path in CONF.iterdir() if path.is_dir() and any(path.glob("*.yaml"))):
         lines.append(f"{group.name}:")
@@ -25,7 +25,7 @@ def help_page(usage: str) -> str:
 
 
 def _summary(path: Path) -> str:
-    """What the comment at a file's top says it is for, without the command that follows."""
+    """Return the purpose of a file from the comment at its top, without the command that follows."""
     comments = [line[1:].strip() for line in path.read_text().splitlines()[:3] if line.startswith("#")]
     first = next((comment for comment in comments if not comment.startswith("@package")), "")
     return first.split(": python")[0].rstrip(":")

@@ -24,7 +24,7 @@ class ConfigError(ValueError):
 
 @dataclass(frozen=True)
 class Valid:
-    """What a value must be, and the words for it."""
+    """The check of a value, and the words for valid values."""
 
     check: Callable[[Any], bool]
     words: str
@@ -46,12 +46,12 @@ FOLDER_NAME = Valid(
 
 
 def one_of(*names: str) -> Valid:
-    """One of these words."""
+    """Accept only these words."""
     return Valid(lambda value: value in names, "one of " + ", ".join(names))
 
 
 def key(help: str, valid: Valid | None = None, default: Any = MISSING) -> Any:
-    """A field of a configuration dataclass.
+    """Declare a field of a configuration dataclass.
 
     Args:
         help: what the key is for, with its unit.

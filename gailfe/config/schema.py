@@ -99,7 +99,7 @@ class AnnotatorConfig:
 
 
 def is_annotator(value: Any) -> bool:
-    """Whether an annotator's argument is an annotator itself, as those of any_of are."""
+    """Return whether an annotator's argument is an annotator itself, as those of any_of are."""
     return isinstance(value, dict) and "function" in value
 
 

@@ -28,7 +28,7 @@ class Target:
 
 
 def target_class(group: str, target: Any) -> type[Any]:
-    """The class at an import path, whose `Config` is a `Target`.
+    """Return the class at an import path, whose `Config` is a `Target`.
 
     Args:
         group: of conf/, for messages.
@@ -50,7 +50,7 @@ def target_class(group: str, target: Any) -> type[Any]:
 
 
 def typed(group: str, node: DictConfig) -> Any:
-    """The option `node` of a group as an instance of its class's `Config`, checked.
+    """Return the option `node` of a group as an instance of its class's `Config`, checked.
 
     Raises:
         ConfigError: naming the key, the value and what is valid.

@@ -26,7 +26,7 @@ class Transitions(NamedTuple):
 
     @classmethod
     def stack(cls, steps: Iterable[Sequence[np.ndarray]]) -> Transitions:
-        """Of T steps in time order, each with these arrays without their first axis."""
+        """Stack T steps in time order; each is a sequence of these arrays without their first axis."""
         return cls(*(np.stack(arrays) for arrays in zip(*steps, strict=True)))
 
 
@@ -44,7 +44,7 @@ class Episodes:
         self._pieces: list[list[tuple[np.ndarray, ...]]] = [[] for _ in range(num_envs)]
 
     def add(self, steps: Transitions, indices: Sequence[int] | None = None) -> list[tuple[int, Trajectory]]:
-        """The episodes that end in `steps`, in the order in which they end, each with its environment's index.
+        """Add steps; return the episodes that end in them, in that order, each with its environment's index.
 
         Args:
             steps: that follow those added before.
@@ -106,7 +106,7 @@ class Episodes:
         raise NotFinite(f"env.id={self._env_id}, environment {i}: {what}; an environment's numbers must be finite")
 
     def state(self) -> list[list[tuple[np.ndarray, ...]]]:
-        """The unfinished episodes."""
+        """Return the unfinished episodes."""
         return [list(pieces) for pieces in self._pieces]
 
     def load_state(self, state: list[list[Any]]) -> None:
@@ -115,6 +115,6 @@ class Episodes:
 
 
 def _wrong(name: str, value: np.ndarray) -> str:
-    """The first entry that is not finite."""
+    """Return the first entry that is not finite."""
     index = tuple(np.argwhere(~np.isfinite(value))[0])
     return f"{name}{''.join(f'[{i}]' for i in index)}={value[index]}"

@@ -49,7 +49,7 @@ class Spaces:
 
 
 def env_spec(config: EnvConfig) -> EnvSpec:
-    """A copy of what is registered for `config.id`; `module:id` imports the module first, which registers it.
+    """Return a copy of the spec of `config.id`; with `module:id`, first import the module that registers it.
 
     Raises:
         ConfigError: if the module can't be imported, or Gymnasium doesn't know the id.
@@ -92,7 +92,7 @@ def make_env(config: EnvConfig, **kwargs: Any) -> gymnasium.Env:
 
 
 def episode_limit(config: EnvConfig) -> int:
-    """The time limit in steps: the configured one, else the registered one.
+    """Return the time limit in steps: the configured one, else the registered one.
 
     Raises:
         ConfigError: if neither exists; without a limit a good policy's episode never ends.
@@ -106,7 +106,7 @@ def episode_limit(config: EnvConfig) -> int:
 
 
 def spaces_of(config: EnvConfig) -> Spaces:
-    """The spaces of the configured environment. Raises ConfigError as `make_env` does."""
+    """Return the spaces of the configured environment. Raises ConfigError as `make_env` does."""
     with contextlib.closing(make_env(config)) as env:
         return Spaces(box(env.observation_space), box(env.action_space))
 

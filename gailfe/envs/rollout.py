@@ -34,7 +34,7 @@ class Batch:
         return self.terminated | self.truncated
 
     def to(self, device: torch.device) -> Batch:
-        """The same with its tensors on `device`."""
+        """Return the same with its tensors on `device`."""
         tensors = {name: value.to(device) for name, value in vars(self).items() if isinstance(value, Tensor)}
         return Batch(**tensors, finished=self.finished)
 
@@ -100,7 +100,7 @@ class Collector:
         )
 
     def state_dict(self) -> dict[str, Any]:
-        """The in-flight episodes, and the environments' states where they can be saved (else None)."""
+        """Return the in-flight episodes, and the environments' states where they can be saved (else None)."""
         if not self.env.restorable:
             return {"env": None}
         return {

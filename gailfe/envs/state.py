@@ -43,7 +43,7 @@ STATELESS_WRAPPERS = {
 
 
 def is_restorable(env: gymnasium.Env) -> bool:
-    """Whether the exact state of `env`, which has been reset, can be saved (see the top of this module)."""
+    """Return whether the exact state of `env`, which has been reset, can be saved (see the top of this module)."""
     for layer in _layers(env):
         if _offers_state(layer):
             return offered_problem(env) is None
@@ -64,7 +64,7 @@ def offered_problem(env: gymnasium.Env) -> str | None:
 
 
 def get_state(env: gymnasium.Env) -> dict[str, Any]:
-    """The state of `env` as plain values and arrays, of which nothing changes when it moves on.
+    """Return the state of `env` as plain values and arrays, of which nothing changes when it moves on.
 
     Raises:
         TypeError: unless `is_restorable`.
@@ -107,7 +107,7 @@ def set_state(env: gymnasium.Env, state: dict[str, Any]) -> None:
 
 
 def _layers(env: gymnasium.Env) -> list[gymnasium.Env]:
-    """The wrappers from the outermost inwards, and the environment itself."""
+    """Return the wrappers from the outermost inwards, and the environment itself."""
     layers = [env]
     while isinstance(layers[-1], gymnasium.Wrapper):
         layers.append(layers[-1].env)
@@ -115,12 +115,12 @@ def _layers(env: gymnasium.Env) -> list[gymnasium.Env]:
 
 
 def _offering(env: gymnasium.Env) -> list[Any]:
-    """The layers that offer their state, from the outermost inwards."""
+    """Return the layers that offer their state, from the outermost inwards."""
     return [layer for layer in _layers(env) if _offers_state(layer)]
 
 
 def _offers_state(layer: gymnasium.Env) -> bool:
-    """Whether it has `get_state()` and `set_state(state)`."""
+    """Return whether it has `get_state()` and `set_state(state)`."""
     for name, arguments in (("get_state", ()), ("set_state", (None,))):
         method = getattr(type(layer), name, None)
         if method is None:
@@ -133,7 +133,7 @@ def _offers_state(layer: gymnasium.Env) -> bool:
 
 
 def _packed(value: Any) -> Any:
-    """A copy for a checkpoint, which keeps arrays and Python's numbers; one of NumPy's becomes an array."""
+    """Return a copy for a checkpoint, which keeps arrays and Python's numbers; one of NumPy's becomes an array."""
     if isinstance(value, np.ndarray | np.generic) and value.dtype.kind in "biufc":
         return np.array(value)
     if type(value) is dict and all(isinstance(key, str | int) for key in value):
@@ -149,7 +149,7 @@ def _packed(value: Any) -> Any:
 
 
 def _unpacked(value: Any) -> Any:
-    """What `_packed` was given, in new arrays; a checkpoint has made them tensors."""
+    """Undo `_packed`, with new arrays; in a checkpoint they have become tensors."""
     if isinstance(value, torch.Tensor):
         value = value.numpy()
     if isinstance(value, np.ndarray):

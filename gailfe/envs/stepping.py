@@ -32,7 +32,7 @@ Stepper = Callable[[Sequence[int], np.ndarray], Outcome]  # indices of the envir
 
 
 def make_stepper(envs: Sequence[gymnasium.Env[Any, Any]]) -> Stepper:
-    """How to step `envs`, which were all made alike."""
+    """Return the fastest stepper of `envs`, which all have the same configuration."""
     task = STOCK_TASKS.get(type(envs[0]))
     return OneByOne(envs) if task is None or envs[0].render_mode == "human" else task(envs)
 
@@ -97,7 +97,7 @@ class StockTask:
         mujoco.mj_step(model, data, nstep=self.task.frame_skip)
 
     def survival(self, qpos: np.ndarray, qvel: np.ndarray) -> tuple[np.ndarray | float, np.ndarray]:
-        """What being healthy pays, and whether the episode ends, (n,) bool."""
+        """Return the reward for being healthy, and whether the episode ends, (n,) bool."""
         healthy = self.healthy(qpos, qvel)
         return healthy * self.task._healthy_reward, ~healthy & bool(self.task._terminate_when_unhealthy)
 
@@ -108,7 +108,7 @@ class StockTask:
     def with_contacts(
         self, indices: Sequence[int], costs: np.ndarray, observed: list[np.ndarray]
     ) -> tuple[np.ndarray, list[np.ndarray]]:
-        """What the forces of contacts add to the costs and to the observation: nothing here."""
+        """Add the forces of contacts to the costs and to the observation: nothing here."""
         return costs, observed
 
 
@@ -178,5 +178,5 @@ STOCK_TASKS: dict[type, type[StockTask]] = {
 
 
 def _inside(x: np.ndarray, low: np.ndarray, high: np.ndarray) -> np.ndarray:
-    """Whether all of a row lies between `low` and `high`: (n, k), (k,), (k,) → (n,) bool."""
+    """Return whether all of a row lies between `low` and `high`: (n, k), (k,), (k,) → (n,) bool."""
     return np.logical_and.reduce((low < x) & (x < high), axis=1)

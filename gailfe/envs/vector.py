@@ -40,7 +40,7 @@ class Step(NamedTuple):
 
 
 def env_seeds(seed: int, num_envs: int) -> list[int]:
-    """The seeds that `VectorEnv` gives its environments; the i-th is the same for every `num_envs`."""
+    """Return the seeds that `VectorEnv` gives its environments; the i-th is the same for every `num_envs`."""
     return [int(s.generate_state(1)[0]) for s in np.random.SeedSequence(seed).spawn(num_envs)]
 
 
@@ -100,7 +100,7 @@ class VectorEnv:
         return all(is_restorable(env) for env in self._envs)
 
     def state_dict(self) -> dict[str, Any]:
-        """Everything that the next step depends on. Raises TypeError unless `restorable`."""
+        """Return everything that the next step depends on. Raises TypeError unless `restorable`."""
         return {"elapsed": self._elapsed.copy(), "envs": [get_state(env) for env in self._envs]}
 
     def load_state_dict(self, state: dict[str, Any]) -> None:

@@ -70,7 +70,7 @@ class GaussianPolicy(nn.Module):
         return self.mean(x), self.log_std
 
     def actor(self) -> Callable[[np.ndarray], np.ndarray]:
-        """The mean as a function of raw observations, (n, obs_dim) float64 → unit actions (n, action_dim) float32.
+        """Return the mean as a function, (n, obs_dim) float64, raw → unit actions (n, action_dim) float32.
 
         It is for rollouts, which call it with a few rows at a time: numpy takes a third of torch's time there.
         Call `actor` again after the policy has been trained: the function may use copies of the present weights.
@@ -86,7 +86,7 @@ class GaussianPolicy(nn.Module):
         return act
 
     def acting(self, generator: torch.Generator | None = None) -> Act:
-        """How the policy acts with its present weights: by its mean, or with noise from `generator`.
+        """Return how the policy acts with its present weights: by its mean, or with noise from `generator`.
 
         See `CanAct.acting`.
         """

@@ -23,7 +23,7 @@ def save_policy(folder: Path, policy: GaussianPolicy) -> None:
 
 
 def load_policy(folder: Path, observation_dim: int, action_space: Box) -> GaussianPolicy:
-    """What `save_policy` wrote. Raises RuntimeError where the shapes don't fit the spaces."""
+    """Load what `save_policy` wrote. Raises RuntimeError if the shapes don't fit the spaces."""
     architecture = json.loads((folder / ARCHITECTURE).read_text())
     policy = GaussianPolicy(
         observation_dim,
