@@ -11,10 +11,10 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from analysis.arguments import FigureArguments
 from gailfe.config.arguments import run_command
 
 DEFAULT_METRIC = "eval_return_mean"
-FORMATS = ("png", "pdf", "svg")
 
 SUMMARY = """\
 python -m analysis.figure1 [key=value ...]
@@ -33,36 +33,13 @@ Examples:
 
 
 @dataclass
-class Figure1Arguments:
-    runs: str = field(
-        default="runs/figure1",
-        metadata={
-            "help": "where the learning curves are",
-            "valid": "a folder with run folders below it, a results folder with curves.parquet, or a "
-            "results file (.parquet, .csv)",
-        },
-    )
-    out: str | None = field(
-        default=None,
-        metadata={
-            "help": "where to write; null: into runs itself, or beside it where it is a file",
-            "valid": "a folder, made where it does not exist, or null",
-        },
-    )
+class Figure1Arguments(FigureArguments):
     metric: str = field(
         default=DEFAULT_METRIC,
         metadata={
             "help": "what to draw; other metrics than the default go to figure1_<metric>",
             "valid": "eval_return_mean (return of the mean action, evaluated), return_mean (training return) "
             "or any other column of metrics.csv",
-        },
-    )
-    formats: list[str] = field(
-        default_factory=lambda: ["png", "pdf"],
-        metadata={
-            "help": "the files to write",
-            "valid": f"a list of one or more of {', '.join(FORMATS)}, such as [png,pdf]",
-            "choices": FORMATS,
         },
     )
     title: str | None = field(
@@ -80,11 +57,14 @@ class Figure1:
 
     def report(self) -> str:
         """All of it, for a person to read."""
-        lines = [self.table, ""]
-        if self.missing:
-            lines += [f"Not complete, {len(self.missing)} of the sweep's runs:"]
-            lines += [*(f"  {line}" for line in self.missing), ""]
-        return "\n".join([*lines, "Wrote:", *(f"  {path}" for path in self.paths)])
+        from analysis.sweep import missing_text
+
+        parts = [
+            self.table,
+            missing_text(self.missing),
+            "\n".join(["Wrote:", *(f"  {path}" for path in self.paths)]),
+        ]
+        return "\n\n".join(part for part in parts if part)
 
 
 def draw_figure1(runs: Path, out: Path, metric: str, formats: list[str], title: str | None) -> Figure1:
@@ -107,7 +87,7 @@ def draw_figure1(runs: Path, out: Path, metric: str, formats: list[str], title: 
             f"metric={metric}: no run in {runs} has a value of it (yet); "
             f"metrics with values: {', '.join(available) or 'none, no iteration is finished'}"
         )
-    missing = missing_runs(curves, announced_runs(runs if runs.is_dir() else runs.parent))
+    missing = missing_runs(curves, announced_runs(runs))
     figure = draw_panels(curves, metric, title, missing)
     stem = "figure1" if metric == DEFAULT_METRIC else f"figure1_{metric}"
     paths = save_figure(figure, out, stem, formats) + save_curves(curves, out)
@@ -116,10 +96,8 @@ def draw_figure1(runs: Path, out: Path, metric: str, formats: list[str], title: 
 
 def work(chosen: Figure1Arguments) -> None:
     logging.basicConfig(format="%(levelname)s: %(message)s")
-    runs = Path(chosen.runs)
-    beside = runs.parent if runs.is_file() else runs
-    out = beside if chosen.out is None else Path(chosen.out)
-    print(draw_figure1(runs, out, chosen.metric, chosen.formats, chosen.title).report())
+    figure = draw_figure1(Path(chosen.runs), chosen.out_folder, chosen.metric, chosen.formats, chosen.title)
+    print(figure.report())
 
 
 def main(arguments: Sequence[str] | None = None) -> int:

@@ -8,17 +8,16 @@ GAIL beside GAILFE, one column a task, against the iteration.
 import logging
 import sys
 from collections.abc import Sequence
-from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from analysis.arguments import FigureArguments
 from gailfe.config.arguments import run_command
 
 if TYPE_CHECKING:
     import pandas as pd
     from matplotlib.figure import Figure
 
-FORMATS = ("png", "pdf", "svg")
 SUMMARY = """\
 python -m analysis.mechanism [key=value ...]
 
@@ -42,33 +41,6 @@ ROWS = {
     "lambda_f": "λ$_F$",
 }
 PROBABILITIES = ("d_expert", "d_policy", "d_failed")
-
-
-@dataclass
-class MechanismArguments:
-    runs: str = field(
-        default="runs/figure1",
-        metadata={
-            "help": "where the metrics are",
-            "valid": "a folder with run folders below it, a results folder with curves.parquet, or a "
-            "results file (.parquet, .csv)",
-        },
-    )
-    out: str | None = field(
-        default=None,
-        metadata={
-            "help": "where to write; null: into runs itself, or beside it where it is a file",
-            "valid": "a folder, made where it does not exist, or null",
-        },
-    )
-    formats: list[str] = field(
-        default_factory=lambda: ["png", "pdf"],
-        metadata={
-            "help": "the files to write",
-            "valid": f"a list of one or more of {', '.join(FORMATS)}, such as [png,pdf]",
-            "choices": FORMATS,
-        },
-    )
 
 
 def draw_mechanism(curves: "pd.DataFrame") -> "Figure":
@@ -134,27 +106,25 @@ def draw_mechanism(curves: "pd.DataFrame") -> "Figure":
     return figure
 
 
-def work(chosen: MechanismArguments) -> None:
+def work(chosen: FigureArguments) -> None:
     from analysis.curves import load_curves
     from analysis.panels import save_figure
-    from analysis.sweep import announced_runs, missing_runs
+    from analysis.sweep import announced_runs, missing_runs, missing_text
 
     logging.basicConfig(format="%(levelname)s: %(message)s")
     runs = Path(chosen.runs)
-    beside = runs.parent if runs.is_file() else runs
     curves = load_curves(runs)
     figure = draw_mechanism(curves)
-    missing = missing_runs(curves, announced_runs(beside))
+    missing = missing_runs(curves, announced_runs(runs))
     if missing:
-        print(f"Not complete, {len(missing)} of the sweep's runs:", *(f"  {line}" for line in missing), sep="\n")
-    out = beside if chosen.out is None else Path(chosen.out)
-    paths = save_figure(figure, out, "mechanism", chosen.formats)
+        print(missing_text(missing))
+    paths = save_figure(figure, chosen.out_folder, "mechanism", chosen.formats)
     print("\n".join(["Wrote:", *(f"  {path}" for path in paths)]))
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """The command; returns its exit status: 0, 1 for a source without curves, 2 for a wrong argument."""
-    return run_command(MechanismArguments, SUMMARY, EXAMPLES, work, arguments)
+    return run_command(FigureArguments, SUMMARY, EXAMPLES, work, arguments)
 
 
 if __name__ == "__main__":

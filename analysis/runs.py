@@ -20,7 +20,7 @@ from omegaconf.errors import OmegaConfBaseException
 from yaml import YAMLError
 
 from gailfe.config.arguments import CommandError
-from gailfe.storage.names import CONFIG, EXPERT_RECORD, METRICS
+from gailfe.storage.names import CONFIG, EXPERT_RECORD, METRICS, SUMMARY
 
 log = logging.getLogger(__name__)
 
@@ -125,7 +125,7 @@ def read_run(folder: Path) -> Run | None:
 
 def _stopped_after(folder: Path) -> int | None:
     """The iterations of a run whose algorithm had finished before its budget was used; None for any other."""
-    path = folder / "summary.json"
+    path = folder / SUMMARY
     try:
         summary = json.loads(path.read_text())
         return int(summary["iterations"]) if summary.get("stopped_early") else None

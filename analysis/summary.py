@@ -13,6 +13,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from analysis.arguments import CurvesArguments
 from gailfe.config.arguments import run_command
 
 SUMMARY = """\
@@ -31,15 +32,7 @@ Examples:
 
 
 @dataclass
-class SummaryArguments:
-    runs: str = field(
-        default="runs/figure1",
-        metadata={
-            "help": "where the learning curves are",
-            "valid": "a folder with run folders below it, a results folder with curves.parquet, or a "
-            "results file (.parquet, .csv)",
-        },
-    )
+class SummaryArguments(CurvesArguments):
     baseline: str = field(
         default="gail",
         metadata={
@@ -62,7 +55,7 @@ def summarise(runs: Path, baseline: str) -> tuple[str, list[dict[str, Any]]]:
     from analysis.layout import lay_out
     from analysis.runs import RunsError, parse_label
     from analysis.summary_text import LEGEND, comparison_text, panel_text, tasks_text
-    from analysis.sweep import announced_runs, missing_runs
+    from analysis.sweep import announced_runs, missing_runs, missing_text
 
     curves = load_curves(runs)
     rows = measurements(curves)
@@ -95,9 +88,7 @@ def summarise(runs: Path, baseline: str) -> tuple[str, list[dict[str, Any]]]:
     text.append(tasks_text(tables))
     if layout.shared:
         text.append(f"All runs: {layout.shared}.")
-    missing = missing_runs(curves, announced_runs(runs if runs.is_dir() else runs.parent))
-    if missing:
-        text += [f"Not complete, {len(missing)} of the sweep's runs:", *(f"  {line}" for line in missing)]
+    text.append(missing_text(missing_runs(curves, announced_runs(runs))))
     return "\n".join(text).rstrip() + "\n", records
 
 

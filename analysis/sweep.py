@@ -7,6 +7,7 @@ from pathlib import Path, PurePosixPath
 
 import pandas as pd
 
+from analysis.arguments import folder_of
 from analysis.curves import measurements
 from analysis.runs import EXPERT, NUM_ITERATIONS, algo_label, overrides_in_name
 from gailfe.storage.names import JOBS
@@ -16,12 +17,16 @@ log = logging.getLogger(__name__)
 RunKey = tuple[str, str, int]  # env, algo (label), seed
 
 
-def announced_runs(folder: Path) -> set[RunKey]:
-    """Read which runs were asked for in the sweeps into `folder`, from the `jobs.json` that they wrote there.
+def announced_runs(source: Path) -> set[RunKey]:
+    """Read which runs the sweeps into a folder had, from the `jobs.json` that they wrote there.
 
-    Empty if there is no such file, and, with a warning, if it can't be understood.
+    Args:
+        source: that folder, or a file in it.
+
+    Returns:
+        The runs. Empty if there is no such file, and, with a warning, if it can't be understood.
     """
-    path = folder / JOBS
+    path = folder_of(source) / JOBS
     try:
         jobs = json.loads(path.read_text())
         return {
@@ -60,3 +65,14 @@ def missing_runs(curves: pd.DataFrame, announced: set[RunKey]) -> list[str]:
         elif budget is not None and done < budget:
             lines.append(f"{name}: {done:.0f} of {budget:.0f} iterations")
     return lines
+
+
+def missing_text(missing: list[str]) -> str:
+    """Return what a command prints about missing runs; empty if the sweep is complete.
+
+    Args:
+        missing: from `missing_runs`.
+    """
+    if not missing:
+        return ""
+    return "\n".join([f"Not complete, {len(missing)} of the sweep's runs:", *(f"  {line}" for line in missing)])

@@ -14,11 +14,11 @@ import numpy as np
 
 from benchmarks.command import MeasurementError
 from benchmarks.measurements import ROOT
+from benchmarks.peer_report import RESULT
 from gailfe.storage.files import atomic
 from gailfe.storage.names import EVALUATION
 
 REQUIREMENTS = Path(__file__).parent / "requirements"
-RESULT = '{"name": '  # how the line begins by which a peer tells what it measured
 
 
 def one_thread() -> dict[str, str]:

@@ -18,7 +18,7 @@ from typing import Any
 import gymnasium
 import numpy as np
 
-RESULT = '{"name": '  # as in peer_inputs.py: how the line begins that holds a measurement
+RESULT = '{"name": '  # how the line begins that holds a measurement
 Act = Callable[[np.ndarray], np.ndarray]
 Curve = Sequence[Sequence[float]]  # rows of environment steps, seconds of learning, evaluated return
 

@@ -8,8 +8,9 @@ from typing import Any
 
 from expert.checkpoints import checkpoint_folder, choose_expert
 from expert.experts import Expert, ExpertConfig, record_evaluation
+from gailfe.algorithms.clipped import check_minibatches
 from gailfe.algorithms.ppo import PPO, PPOConfig
-from gailfe.config.keys import AT_LEAST_ONE, ConfigError, key
+from gailfe.config.keys import AT_LEAST_ONE, check_multiple, key
 from gailfe.config.schema import Config
 from gailfe.envs.evaluation import Evaluator
 from gailfe.nn.policy_file import save_policy
@@ -30,17 +31,9 @@ class PPOExpertConfig(PPOConfig, ExpertConfig):
 
     def check(self) -> None:
         """Raises ConfigError where keys don't go together."""
-        if self.steps_per_iteration % self.num_envs:
-            raise ConfigError(
-                f"expert.num_envs={self.num_envs} must divide "
-                f"expert.steps_per_iteration={self.steps_per_iteration}"
-            )
-        if self.steps_per_iteration % self.minibatch_size == 1:
-            raise ConfigError(
-                f"expert.minibatch_size={self.minibatch_size} leaves a minibatch of one step of "
-                f"expert.steps_per_iteration={self.steps_per_iteration}, whose advantage can't be standardised; "
-                "choose a divisor"
-            )
+        check_multiple(self, "expert.", "steps_per_iteration", "num_envs")
+        size, steps = self.minibatch_size, self.steps_per_iteration
+        check_minibatches("expert.minibatch_size", size, "expert.steps_per_iteration", steps)
 
 
 class PPOExpert(Expert):

@@ -19,8 +19,6 @@ from gailfe.commands import command
 from gailfe.config.keys import ConfigError
 from gailfe.config.schema import Config
 from gailfe.envs.evaluation import FRESH_SEED, Evaluation, Evaluator
-from gailfe.envs.vector import VectorEnv
-from gailfe.nn.policy_file import load_policy
 from gailfe.storage.files import write_json, write_text
 from gailfe.storage.names import EVALUATION, MANIFEST
 from gailfe.storage.store import Store, verify, write_manifest
@@ -50,8 +48,7 @@ a fifth and half of its return. The configuration:
 
 def publish(config: Config, source: Path, folder: Path) -> None:
     """Copy the expert in `source` to `folder`, evaluate it over `config.episodes` episodes, write its card."""
-    env = VectorEnv(config.env, 1, config.seed)
-    policy = load_policy(source, env.observation_dim, env.action_space)
+    policy = expert_of(config).load(source)
     evaluation = Evaluator(config.env, config.episodes, FRESH_SEED)(policy)
     manifest = verify(source)
     shutil.rmtree(folder, ignore_errors=True)

@@ -17,17 +17,16 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from gailfe.config.keys import AT_LEAST_ONE, FINITE, POSITIVE, ConfigError, Valid, key
+from gailfe.algorithms.pairs import state_action_pairs
+from gailfe.config.keys import AT_LEAST_ONE, FINITE, INSIDE_UNIT, POSITIVE, ConfigError, key
 from gailfe.config.schema import EnvConfig
 from gailfe.config.targets import Target
 from gailfe.envs.making import spaces_of
-from gailfe.envs.trajectory import Annotator, Demonstrations, Trajectory
+from gailfe.envs.trajectory import Annotator, Demonstrations
 from gailfe.nn.gaussian import entropy, log_prob
 from gailfe.nn.policy import GaussianPolicy, PolicyConfig
 
 log = logging.getLogger(__name__)
-
-SHARE = Valid(lambda value: 0 < value < 1, "between 0 and 1, both excluded")
 
 
 @dataclass
@@ -36,7 +35,7 @@ class BehaviourCloningConfig(Target):
 
     learning_rate: float = key("of Adam", POSITIVE)
     minibatch_size: int = key("state-action pairs in a gradient step", AT_LEAST_ONE)
-    held_out: float = key("share of the trajectories that is not learned from", SHARE)
+    held_out: float = key("share of the trajectories that is not learned from", INSIDE_UNIT)
     patience: int = key("iterations without a smaller held-out loss after which it stops", AT_LEAST_ONE)
     log_std_min: float = key("lower bound of the log-std: an action that never varies has no likelihood", FINITE)
     policy: PolicyConfig = key("the policy π_θ")
@@ -89,7 +88,9 @@ class BehaviourCloning:
             config.policy.log_std_init,
             self.generator,
         ).to(self.device)
-        learned, held_out = self._split([self._pairs(trajectory) for trajectory in demonstrations.expert])
+        learned, held_out = self._split(
+            [state_action_pairs(trajectory, self.current) for trajectory in demonstrations.expert]
+        )
         self.current.normalizer.update(learned[0])
         self.learned, self.held_out = self._normalized(learned), self._normalized(held_out)
         self.policy = copy.deepcopy(self.current)  # the best one on the held-out pairs
@@ -156,14 +157,6 @@ class BehaviourCloning:
         order = torch.randperm(len(trajectories), generator=self.generator).tolist()
         held_out, learned = ([trajectories[i] for i in part] for part in (order[:count], order[count:]))
         return _joined(learned), _joined(held_out)
-
-    def _pairs(self, trajectory: Trajectory) -> tuple[Tensor, Tensor]:
-        """Raw observations (T, obs_dim) and unit actions (T, action_dim)."""
-        observations, actions = (
-            torch.as_tensor(array).float().to(self.device)
-            for array in (trajectory.observations[:-1], trajectory.actions)
-        )
-        return observations, self.current.to_unit(actions)
 
     def _normalized(self, pairs: tuple[Tensor, Tensor]) -> tuple[Tensor, Tensor]:
         return self.current.normalizer(pairs[0]), pairs[1]

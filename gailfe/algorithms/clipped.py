@@ -12,7 +12,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from gailfe.config.keys import AT_LEAST_ONE, POSITIVE, Valid, key
+from gailfe.config.keys import AT_LEAST_ONE, POSITIVE, ConfigError, Valid, key
 from gailfe.nn.gaussian import entropy, kl_divergence, log_prob, log_prob_gradient
 from gailfe.nn.mlp import concatenated, flatten_parameters
 from gailfe.nn.policy import GaussianPolicy
@@ -30,6 +30,23 @@ class ClippedConfig:
     clip: float = key("ε, how far the probability ratio may leave 1", POSITIVE)
     target_kl: float | None = key("KL divergence [nats] that ends an iteration's epochs; null: none", POSITIVE)
     max_grad_norm: float = key("longest gradient; a longer one is shortened to it", POSITIVE)
+
+
+def check_minibatches(minibatch: str, size: int, iteration: str, steps: int) -> None:
+    """Refuse a size that leaves a minibatch of one step, whose advantage can't be standardised.
+
+    Args:
+        minibatch: the key that holds `size`.
+        iteration: the key that holds `steps`, of an iteration.
+
+    Raises:
+        ConfigError: naming both keys.
+    """
+    if steps % size == 1:
+        raise ConfigError(
+            f"{minibatch}={size} leaves a minibatch of one step of {iteration}={steps}, whose advantage can't be "
+            "standardised; choose a divisor"
+        )
 
 
 class ClippedUpdate:

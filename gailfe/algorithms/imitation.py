@@ -29,6 +29,7 @@ from gailfe.algorithms.failures import FailedPairs, FailureBuffer, FailuresConfi
 from gailfe.algorithms.imitation_config import ImitationConfig
 from gailfe.algorithms.learner import episode_metrics, means
 from gailfe.algorithms.multiplier import Multiplier
+from gailfe.algorithms.pairs import state_action_pairs
 from gailfe.algorithms.trpo import TRPOUpdate
 from gailfe.config.schema import EnvConfig
 from gailfe.envs.rollout import Batch, Collector
@@ -207,12 +208,8 @@ class Imitator:
         return info
 
     def _pairs(self, trajectory: Trajectory) -> Tensor:
-        """A trajectory's state-action pairs, raw observations and unit actions: (T, obs_dim + action_dim)."""
-        observations, actions = (
-            torch.as_tensor(array).float().to(self.device)
-            for array in (trajectory.observations[:-1], trajectory.actions)
-        )
-        return torch.cat([observations, self.policy.to_unit(actions)], dim=-1)
+        """A trajectory's raw observations and unit actions side by side, (T, obs_dim + action_dim)."""
+        return torch.cat(state_action_pairs(trajectory, self.policy), dim=-1)
 
     def _normalize(self, pairs: Tensor) -> Tensor:
         dim = self.policy.normalizer.mean.shape[0]

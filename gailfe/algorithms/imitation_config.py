@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from gailfe.algorithms.clipped import TO_STANDARDISE, ClippedConfig
+from gailfe.algorithms.clipped import TO_STANDARDISE, ClippedConfig, check_minibatches
 from gailfe.algorithms.discriminator import REWARD, DiscriminatorConfig
 from gailfe.algorithms.failures import FailuresConfig
 from gailfe.algorithms.trpo import TRPOConfig
-from gailfe.config.keys import AT_LEAST_ONE, NOT_NEGATIVE, PROBABILITY, ConfigError, key, one_of
+from gailfe.config.keys import AT_LEAST_ONE, NOT_NEGATIVE, PROBABILITY, check_multiple, key, one_of
 from gailfe.config.targets import Target
 from gailfe.nn.policy import PolicyConfig
 from gailfe.nn.value import ValueConfig
@@ -38,15 +38,9 @@ class ImitationConfig(Target):
 
     def check(self) -> None:
         """Raises ConfigError where keys don't go together."""
-        if self.steps_per_iteration % self.num_envs:
-            raise ConfigError(
-                f"algo.num_envs={self.num_envs} must divide algo.steps_per_iteration={self.steps_per_iteration}"
-            )
-        if self.policy_update == "ppo" and self.steps_per_iteration % self.ppo.minibatch_size == 1:
-            raise ConfigError(
-                f"algo.ppo.minibatch_size={self.ppo.minibatch_size} leaves a minibatch of one step of "
-                f"algo.steps_per_iteration={self.steps_per_iteration}, whose advantage can't be standardised; "
-                "choose a divisor"
-            )
+        check_multiple(self, "algo.", "steps_per_iteration", "num_envs")
+        if self.policy_update == "ppo":
+            size, steps = self.ppo.minibatch_size, self.steps_per_iteration
+            check_minibatches("algo.ppo.minibatch_size", size, "algo.steps_per_iteration", steps)
         if self.failures is not None:
             self.failures.check()

@@ -10,13 +10,11 @@ import torch
 from torch import Tensor
 from torch.nn.utils import vector_to_parameters
 
-from gailfe.config.keys import AT_LEAST_ONE, NOT_NEGATIVE, POSITIVE, Valid, key
+from gailfe.config.keys import AT_LEAST_ONE, INSIDE_UNIT, NOT_NEGATIVE, POSITIVE, key
 from gailfe.nn.gaussian import entropy, kl_divergence, log_prob, log_prob_gradient
 from gailfe.nn.jacobian import Jacobian
 from gailfe.nn.mlp import Activations, concatenated, split_like
 from gailfe.nn.policy import GaussianPolicy
-
-INSIDE_UNIT = Valid(lambda value: 0 < value < 1, "between 0 and 1, both excluded")
 
 
 @dataclass

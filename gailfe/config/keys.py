@@ -36,6 +36,7 @@ POSITIVE = Valid(lambda value: 0 < value < math.inf, "greater than 0, and finite
 FINITE = Valid(lambda value: math.isfinite(value), "finite")
 SEED = Valid(lambda value: 0 <= value < 2**63, "at least 0 and below 2**63")
 LOG_STD = Valid(lambda value: -20 <= value <= 2, "between -20 and 2")
+INSIDE_UNIT = Valid(lambda value: 0 < value < 1, "between 0 and 1, both excluded")
 PROBABILITY = Valid(lambda value: 0 <= value <= 1, "between 0 and 1")
 SIZES = Valid(lambda value: len(value) >= 1 and min(value) >= 1, "a list of layer sizes, each at least 1")
 FOLDER_NAME = Valid(
@@ -61,6 +62,18 @@ def key(help: str, valid: Valid | None = None, default: Any = MISSING) -> Any:
     if isinstance(default, list | dict):
         return field(default_factory=default.copy, metadata=metadata)
     return field(default=default, metadata=metadata)
+
+
+def check_multiple(config: Any, prefix: str, whole: str, part: str) -> None:
+    """Refuse a `config.<whole>` that is no multiple of `config.<part>`; raises ConfigError.
+
+    Args:
+        prefix: of both keys' names, "algo." for example.
+    """
+    if getattr(config, whole) % getattr(config, part):
+        raise ConfigError(
+            f"{prefix}{part}={getattr(config, part)} must divide {prefix}{whole}={getattr(config, whole)}"
+        )
 
 
 def check_keys(config: Any, prefix: str = "") -> None:
