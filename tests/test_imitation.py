@@ -271,7 +271,7 @@ def test_beta_f_takes_the_failures_of_its_source_and_log_d_is_reported_by_source
 def test_demonstrations_without_failures_as_the_only_source_are_gail_and_the_log_says_so(
     caplog: pytest.LogCaptureFixture,
 ) -> None:
-    plain = make_imitator(gail_config(), annotator=lambda trajectory: flag[0])
+    plain = make_imitator(gail_config())
     ours = make_imitator(make_algo(make_failures(source="demonstrations")))
     assert "algo.failures.source=demonstrations" in caplog.text
     for _ in range(2):
