@@ -75,9 +75,14 @@ def weaker_checkpoints(folder: Path, returns: Iterable[float]) -> list[Path]:
     """For each number the checkpoint whose evaluated return is closest to it, in units of the expert's return.
 
     Args:
-        folder: of an expert with at least one evaluated checkpoint.
+        folder: of an expert.
         returns: in (0, 1); two of them may choose the same checkpoint, which is then there once.
+
+    Returns:
+        Folders; none if no checkpoint has an evaluation.
     """
+    if not evaluated_checkpoints(folder):
+        return []
     expert = _evaluated_return(folder)
     shares = {path: _evaluated_return(path) / expert for path in evaluated_checkpoints(folder)}
     closest = (min(shares, key=lambda path: abs(shares[path] - wanted)) for wanted in returns)

@@ -38,12 +38,16 @@ Its mean action, in fresh episodes (seed {seed}). The best evaluated checkpoint 
     python -m expert.publish env={env} episodes={episodes}
 
 with {versions}.
-checkpoints/ holds weaker policies for `demonstrations.contamination`: its earlier checkpoints with about a tenth,
-a fifth and half of its return. The configuration:
+{weaker}The configuration:
 
 ```yaml
 {config}```
 """
+
+
+WEAKER_NOTE = """\
+checkpoints/ holds weaker policies for `demonstrations.contamination`: its earlier checkpoints with about a tenth,
+a fifth and half of its return. """
 
 
 def publish(config: Config, source: Path, folder: Path) -> None:
@@ -53,16 +57,17 @@ def publish(config: Config, source: Path, folder: Path) -> None:
     manifest = verify(source)
     shutil.rmtree(folder, ignore_errors=True)
     shutil.copytree(source, folder, ignore=shutil.ignore_patterns(MANIFEST, CHECKPOINTS))
-    for path in weaker_checkpoints(source, WEAKER):
+    weaker = weaker_checkpoints(source, WEAKER)
+    for path in weaker:
         shutil.copytree(path, folder / CHECKPOINTS / path.name)
     record = {"episodes": config.episodes, **evaluation.metrics}
     write_json(folder / EVALUATION, record)
-    write_text(folder / "README.md", card(config, evaluation, manifest["recipe"]["expert"]))
+    write_text(folder / "README.md", card(config, evaluation, manifest["recipe"]["expert"], bool(weaker)))
     write_manifest(folder, manifest["key"], manifest["recipe"])
 
 
-def card(config: Config, evaluation: Evaluation, expert_config: dict[str, object]) -> str:
-    """The text of the card: returns, commands, versions and configuration."""
+def card(config: Config, evaluation: Evaluation, expert_config: dict[str, object], weaker: bool) -> str:
+    """The text of the card: returns, commands, versions, whether weaker policies are there, and configuration."""
     packages = ("torch", "gymnasium", "mujoco", "numpy")
     return CARD.format(
         id=config.env.id,
@@ -74,6 +79,7 @@ def card(config: Config, evaluation: Evaluation, expert_config: dict[str, object
         best=evaluation.returns.max(),
         length=evaluation.lengths.mean(),
         seed=FRESH_SEED,
+        weaker=WEAKER_NOTE if weaker else "",
         versions=", ".join([f"Python {platform.python_version()}", *(f"{p} {version(p)}" for p in packages)]),
         config=OmegaConf.to_yaml(OmegaConf.create(expert_config)),
     )

@@ -68,10 +68,12 @@ def test_changed_weights_are_refused(tmp_path: Path) -> None:
         expert_of(config).recipe()
 
 
-def test_publishing_evaluates_anew_and_leaves_a_whole_artefact(tmp_path: Path) -> None:
-    config = compose(f"env={ENVS[0]}", "episodes=2", "env.max_episode_steps=20")
-    config.expert.seed = 0  # as an expert that was trained here has
-    publish(config, PRETRAINED / ENVS[0], tmp_path / "published")
+@pytest.mark.parametrize("env", ["ant", "hopper"])  # without and with evaluated checkpoints
+def test_publishing_evaluates_anew_and_leaves_a_whole_artefact(env: str, tmp_path: Path) -> None:
+    config = compose(f"env={env}", "episodes=2", "env.max_episode_steps=20")
+    publish(config, PRETRAINED / env, tmp_path / "published")
     verify(tmp_path / "published")
     assert json.loads((tmp_path / "published" / EVALUATION).read_text())["episodes"] == 2
-    assert "| 2 |" in (tmp_path / "published" / "README.md").read_text()
+    card = (tmp_path / "published" / "README.md").read_text()
+    assert "| 2 |" in card
+    assert ("weaker policies" in card) == (tmp_path / "published" / "checkpoints").exists() == (env == "hopper")
