@@ -1,10 +1,10 @@
-"""Several seeds of one algorithm made into a mean and a spread, and compared with the expert.
+"""Mean and spread over the seeds of an algorithm, and their comparison with the expert.
 
-Seeds are put on one grid before they are averaged: all iterations in which at least one of them has a value.
-Between two of its own values a seed's curve is the straight line that a plot draws through them (a training
-return does not exist in an iteration in which no episode ended); before its first and after its last value it
-is nothing. Mean and spread exist only where every seed has a value, so that a seed dropping out never bends
-them: with a half-done seed the mean ends where that seed ends.
+Before they are averaged, all seeds get the same grid: every iteration in which at least one of them has a value.
+Between two values of a seed its curve is interpolated linearly (there is no training return in an iteration in
+which no episode ended). Before its first and after its last value it has none. Mean and spread exist only where
+every seed has a value, so that a missing seed never changes them: with a half-done seed, the mean ends where that
+seed ends.
 """
 
 from collections.abc import Iterable
@@ -51,7 +51,7 @@ def areas_under(lines: pd.DataFrame) -> pd.Series:
 def expert_returns(curves: pd.DataFrame, env: str, algos: Iterable[str] | None = None) -> list[float]:
     """The evaluated return of each distinct expert that the runs in `env` imitated; mostly exactly one.
 
-    With `algos`, of the runs with these labels; where the table doesn't say whose expert is whose, of all of them.
+    With `algos`, only the experts of runs with these labels; of all runs if the table has no expert for each run.
     """
     rows = curves[curves["env"] == env]
     if algos is not None:

@@ -7,13 +7,13 @@ in the same panel has (`common_lines`):
 - **final return**: the value in the last of them.
 - **failed episodes**: how many the run counted up to there. GAIL's runs don't count them.
 - **steps to 80%** (50%, 90%): the environment steps at the first evaluation whose return is at or above that part
-  of the expert's, in all that the seed has done. Where there is none the time is censored: longer than the run.
-  The median over seeds counts it as such, and may then be known only by a lower bound.
+  of the expert's, in all that the seed has done. Where there is none, the time is censored: it is longer than the
+  run. The median over seeds takes this into account; sometimes only a lower bound of it is known.
 
 Two algorithms with the same seeds are **paired by seed**: a seed sets the initial networks, the first states and,
 where demonstrations are drawn by seed, the demonstrations, so runs of one seed are not independent. An interval of
-paired differences is right whatever that dependence is. With different seeds they are independent samples. The
-probability of improvement is over all pairs of runs and knows no partners.
+paired differences is right for any such dependence. With different seeds they are independent samples. The
+probability of improvement is over all pairs of runs; it ignores the pairing.
 """
 
 from typing import Any
@@ -173,7 +173,7 @@ def compare(table: pd.DataFrame, env: str, baseline: str, algo: str) -> dict[str
 
 
 def verdict(interval: tuple[float, float]) -> str:
-    """What may be said: `faster` or `slower` only where the interval of the difference in area excludes 0."""
+    """Return `faster` or `slower` if the interval of the difference in area excludes 0, else `undecided`."""
     return "faster" if interval[0] > 0 else "slower" if interval[1] < 0 else "undecided"
 
 

@@ -1,8 +1,9 @@
 """Which runs share a panel of a figure or a table, and what titles and legends call them.
 
 A label (`analysis.runs.algo_label`) is an algorithm and overrides. Overrides of the algorithm make another line;
-all others (`demonstrations.contamination=0.25`, `env.num_iterations=500`) make another panel: there all lines face
-the same task. What every run of a figure has in common is said once, below it, and keys are cut to their ending.
+all others (`demonstrations.contamination=0.25`, `env.num_iterations=500`) make another panel: all lines of a panel
+are of the same task. Overrides that all runs of a figure share are written once, below it; keys are shortened to
+their end.
 """
 
 import re
@@ -13,7 +14,7 @@ from analysis.runs import parse_label
 
 NAMES = {"halfcheetah": "HalfCheetah"}
 
-# What GAIL doesn't read is a choice of the algorithm that does, as `algo.*` is.
+# GAIL doesn't use these keys: like `algo.*`, they belong to an algorithm, and not to the task.
 OF_THE_ALGORITHM = re.compile(r"(algo|annotator)\b|demonstrations\.(earlier_checkpoints|failed_dataset)\b")
 
 
@@ -68,7 +69,7 @@ def lay_out(runs: Iterable[tuple[str, str]]) -> Layout:
         algo = parse_label(label)[0].upper().replace("_", " ")
         return f"{algo} ({settings})" if settings else algo
 
-    # The paper's two come first: their colours stay theirs whatever else was run.
+    # The paper's two come first, so that their colours are always the same.
     names = sorted({name(label) for label in labels}, key=lambda n: (n != "GAIL", n != "GAILFE", natural(n)))
     forms = sorted({words(conditions(label)) for label in labels}, key=natural)
     panels = []

@@ -1,4 +1,4 @@
-"""What the discriminator and the multiplier do: D on its three kinds of pairs, E[log D] of failures, and λ_F.
+"""Draws D on its three kinds of pairs, E[log D] of failures, and λ_F.
 
     python -m analysis.mechanism runs=runs/figure1
 
@@ -44,7 +44,7 @@ PROBABILITIES = ("d_expert", "d_policy", "d_failed")
 
 
 def draw_mechanism(curves: "pd.DataFrame") -> "Figure":
-    """The figure: a row a metric of `ROWS`, a column a task; rows without any value are left out.
+    """The figure: a row for each metric of `ROWS`, a column for each task; rows without any value are left out.
 
     Raises:
         RunsError: no run has a value of any of these metrics.
@@ -99,7 +99,7 @@ def draw_mechanism(curves: "pd.DataFrame") -> "Figure":
         one_line = not any("(" in name for name in layout.names)
         add_common_legend(below, legend_entries(rows, panels, axes), one_line)
         note = "Line: mean over seeds, as far as all of them have come. Band: the mean's 95% bootstrap interval."
-        note += " Horizontal at 0.5: D cannot tell."
+        note += " Horizontal line: D = 0.5."
         if layout.shared:
             note += f"\nAll runs: {layout.shared}."
         figure.supxlabel(note, x=0.01, ha="left", fontsize=6, color="0.3")

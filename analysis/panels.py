@@ -19,10 +19,10 @@ from analysis.runs import QUICK
 from analysis.statistics import mean_with_interval
 from gailfe.storage.files import atomic
 
-# Okabe and Ito's colours, told apart with any colour vision; the dashes tell them apart without colour.
+# Okabe and Ito's colours, which people with any colour vision distinguish; dashes serve without colour.
 COLOURS = ["#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9"]
 DASHES: list[Any] = [(0, (4, 1)), "-", "-.", (0, (1, 1))]
-DENSE = 300  # points, from which on lines must be finer not to become one blot
+DENSE = 300  # points; curves with as many get thinner lines
 FEW_LINES = 2  # in a panel; with more of them the single seeds would hide the means
 Y_LABELS = {
     "eval_return_mean": "Return of the mean action\n(environment reward per episode)",
@@ -151,7 +151,7 @@ def draw_algorithm(axis: Axes, lines: pd.DataFrame, name: str, index: int, singl
 
 
 def legend_entries(rows: pd.DataFrame, panels: list[Panel], axes: list[Axes]) -> dict[str, Any]:
-    """What the legend of these panels says, and the artist that it says it of; algorithms with their seeds."""
+    """The entries of these panels' legend, each with its artist; algorithms with their number of seeds."""
     artists: dict[str, Any] = {}
     for axis in axes:
         for artist, name in zip(*axis.get_legend_handles_labels(), strict=True):
@@ -170,7 +170,7 @@ def legend_entries(rows: pd.DataFrame, panels: list[Panel], axes: list[Axes]) ->
 
 
 def add_legend(figure: Figure, axis: Axes, entries: dict[str, Any], columns: int) -> None:
-    """The legend below the panel, where it can hide no data whatever the curves look like."""
+    """The legend below the panel, where it hides no data."""
     below_x_label = ScaledTranslation(0, -0.36, figure.dpi_scale_trans)  # inches
     axis.legend(
         list(entries.values()),
@@ -204,7 +204,7 @@ def x_label(rows: pd.DataFrame) -> str:
 
 
 def title_of(curves: pd.DataFrame, title: str | None) -> str | None:
-    """The title asked for; a quick demonstration is called one whatever was asked for."""
+    """The title that was asked for; with a quick demonstration, it says that it is one."""
     if not (curves["metric"] == QUICK).any():
         return title
     warning = "quick demonstration, not a result"
@@ -231,7 +231,7 @@ def note_of(rows: pd.DataFrame, layout: Layout, missing: list[str]) -> str:
 
 def save_figure(figure: Figure, folder: Path, stem: str, formats: list[str]) -> list[Path]:
     """Writes `<stem>.<format>` for each format into `folder`; the same figure gives the same bytes."""
-    # It tells at level INFO of every glyph in a PDF, which Hydra would show.
+    # At level INFO it logs every glyph of a PDF, and Hydra would show that.
     logging.getLogger("fontTools").setLevel(logging.WARNING)
     undated: dict[str, dict[str, None]] = {"pdf": {"CreationDate": None}, "svg": {"Date": None}}
     paths = [folder / f"{stem}.{name}" for name in formats]

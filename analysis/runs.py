@@ -1,4 +1,4 @@
-"""Run folders: where they are, what they say of themselves, and their metrics as tidy rows.
+"""Finds run folders, reads their configuration, and makes tidy rows of their metrics.
 
 A run folder is any folder that holds `config.yaml` and `metrics.csv`. Its name carries the overrides that
 set it apart from the plain run (`seed=0,algo.z_f=-0.1`): they become part of its algorithm's label, so that
@@ -27,8 +27,8 @@ log = logging.getLogger(__name__)
 COLUMNS = ["env", "algo", "seed", "iteration", "env_steps", "metric", "value"]
 EXPERT = "expert"
 
-# Facts about a run are rows at iteration 0, beside its measurements from iteration 1 on: so a results file
-# says as much about a half-done sweep as the run folders that it was made from.
+# Facts about a run are rows at iteration 0; its measurements begin at iteration 1. So a results file has the same
+# information about a half-done sweep as the run folders that it was made from.
 NUM_ITERATIONS = "num_iterations"
 QUICK = "quick_demonstration"
 Z_F = "z_f"
@@ -46,13 +46,13 @@ class RunsError(CommandError):
 
 @dataclass(frozen=True)
 class Run:
-    """What a run says of itself; `algo` is the label, overrides included."""
+    """A run, from its folder; `algo` is the label, overrides included."""
 
     folder: Path
     env: str
     algo: str
     seed: int
-    num_iterations: int | None  # how many it is to have
+    num_iterations: int | None  # its budget
     quick: bool
     z_f: float | None
 

@@ -1,6 +1,6 @@
 """Statistics over seeds: bootstrap intervals, probability of improvement, differences, times that are censored.
 
-Arrays in, numbers out; nothing here knows of runs or files. Which interval is used where:
+These functions take arrays and return numbers; they know nothing of runs or files. Which interval is used where:
 
 - **One algorithm** (mean, median, interquartile mean; the bands of the figures): the percentile bootstrap over
   seeds with 95% confidence, as in Agarwal et al. (2021), "Deep Reinforcement Learning at the Edge of the

@@ -16,7 +16,7 @@ from benchmarks.command import MeasurementError
 
 ROOT = Path(__file__).parents[1]
 Row = dict[str, Any]  # a measurement: its point, its result, where, when and by which command it was made
-Point = dict[str, Any]  # what tells a measurement from the others
+Point = dict[str, Any]  # the keys and values that identify a measurement
 Bounds = tuple[float, float]  # what is known of a number: it is no less, no more
 
 
@@ -32,7 +32,7 @@ def read_rows(path: Path) -> list[Row]:
 
 
 def append_row(path: Path, row: Row) -> None:
-    """Append a measurement as a line of its own, also after one that was cut off."""
+    """Append a measurement as a new line, also after a line that was cut off."""
     cut_off = path.exists() and not path.read_bytes().endswith(b"\n") and path.stat().st_size > 0
     with path.open("a") as file:
         file.write("\n" * cut_off + json.dumps(row) + "\n")
@@ -48,10 +48,10 @@ def missing(rows: Iterable[Row], points: Sequence[Point], place: Row) -> list[Po
 def make_missing(
     path: Path, points: Sequence[Point], place: Row, command: str, measure: Callable[[Point], Row]
 ) -> list[str]:
-    """Make the measurements that `path` lacks, one after the other; each is on disk as soon as it is made.
+    """Make the measurements that `path` lacks, one after the other; each is at once on disk.
 
     Returns:
-        What went wrong with some, a message each; the others are made nevertheless.
+        A message for each that failed; the others are made nevertheless.
     """
     path.parent.mkdir(parents=True, exist_ok=True)
     to_do, failures = missing(read_rows(path), points, place), []
@@ -59,7 +59,7 @@ def make_missing(
     for number, point in enumerate(to_do, start=1):
         name = " ".join(f"{key}={value}" for key, value in point.items())
         print(f"{number} of {len(to_do)}: {name}", flush=True)
-        load = os.getloadavg()[0]  # before; more than a little says that the machine had other work
+        load = os.getloadavg()[0]  # before the measurement; a high load means that the machine had other work
         try:
             result = measure(point)
         except MeasurementError as error:
@@ -71,15 +71,15 @@ def make_missing(
 
 
 def as_the_last(rows: Sequence[Row], *keys: str) -> list[Row]:
-    """The rows that agree with the last one in `keys`; what was measured elsewhere is not to be compared."""
+    """The rows that agree with the last one in `keys`; others can't be compared with it."""
     return [row for row in rows if all(row.get(key) == rows[-1].get(key) for key in keys)]
 
 
 def origin(*measuring: str) -> Row:
     """Where a measurement comes from: {commit, processor}.
 
-    The commit is the last one that changed what is measured, so that to commit results or text makes no
-    measurement obsolete; with +changes where something of it isn't committed.
+    The commit is the last one that changed the measured code, so that a commit of results or text makes no
+    measurement obsolete. It ends in +changes if some of that code isn't committed.
 
     Args:
         measuring: the files that measure, beside those that are measured.

@@ -1,8 +1,8 @@
-"""`python -m benchmarks.memory` tells how much memory a run takes at the most, however long it is.
+"""`python -m benchmarks.memory` measures the most memory that a run of any length takes.
 
-What grows in a run is β_F, up to its capacity. So each task gets a process of its own, in which a default GAILFE
-run is given a β_F full of failures as long as an episode can be, adds some more, trains on, saves a checkpoint,
-and goes on from it as a resumed run does.
+Only β_F grows during a run, up to its capacity. So for each task, in a separate process, β_F of a default GAILFE
+run is filled with failures of the maximal episode length. The run adds some more, continues to train, saves a
+checkpoint and is resumed from it.
 """
 
 from __future__ import annotations
@@ -44,7 +44,7 @@ def measure(env: str, artifacts: Path, *unused: Any) -> list[int]:
     peaks = [peak()]
     assert learner.failures is not None
     fill_failures(learner, learner.failures.capacity * FAILURE_LENGTH)
-    for _ in range(10):  # each in the place of an older one
+    for _ in range(10):  # each replaces an older one
         learner.failures.add(torch.zeros(FAILURE_LENGTH, learner.expert_pairs.shape[1]))
     learner.iterate()
     with tempfile.TemporaryDirectory() as folder:

@@ -1,4 +1,4 @@
-"""Which part of the program the time goes to."""
+"""Measures how much time each part of the program takes."""
 
 from __future__ import annotations
 

@@ -46,7 +46,7 @@ def measure_gail(settings: dict[str, Any], folder: Path) -> dict[str, Any]:
 
 
 def measure_imitate(settings: dict[str, Any], folder: Path) -> dict[str, Any]:
-    """The learner of a default run of GAIL, without evaluation, checkpoints and tracking of its own."""
+    """The learner of a default run of GAIL, without the run's evaluation, checkpoints and tracking."""
     from benchmarks.trainer import make_learner
 
     learner = make_learner(configure(settings))

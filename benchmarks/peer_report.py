@@ -1,8 +1,9 @@
 """What all sides of `python -m benchmarks.peers` share: settings in, clocks, evaluation, one line of JSON out.
 
-Gymnasium, numpy and the standard library alone, since every peer runs this in a virtual environment of its own.
-A peer gives an iterator, which learns for an iteration whenever it is advanced and yields the environment steps
-that it has taken, and a function that acts with the mean action: raw observations (n, obs_dim) → (n, action_dim).
+It imports only Gymnasium, numpy and the standard library, since each peer runs it in a separate virtual
+environment. A peer gives an iterator, which learns for an iteration whenever it is advanced and yields the
+environment steps that it has taken, and a function that acts with the mean action: raw observations (n, obs_dim) →
+(n, action_dim).
 """
 
 from __future__ import annotations

@@ -10,7 +10,7 @@ from typing import Any
 
 from benchmarks.measurements import Bounds, Row, as_the_last, between, listed, spread, table
 
-FASTER = "ours is so many times as fast"
+FASTER = "speed-up of ours"
 NOTES = Path(__file__).parent / "notes"  # what stands below the table of each part
 
 
@@ -112,7 +112,7 @@ def _bounds(row: Row, key: str) -> Bounds:
 
 
 def _ratios(theirs: dict[int, Bounds], ours: dict[int, Bounds]) -> list[Bounds]:
-    """Within a repeat; nothing of one in which nobody reached the return."""
+    """Ratios within a repeat; none for a repeat in which no codebase reached the return."""
     pairs = [(theirs[r], ours[r]) for r in theirs if r in ours]
     return [(t[0] / o[1], t[1] / o[0]) for t, o in pairs if min(t[1], o[1]) < math.inf]
 

@@ -1,9 +1,10 @@
-"""Speed side by side with other codebases, each in a virtual environment of its own.
+"""Compares speed with other codebases, each in a separate virtual environment.
 
     python -m benchmarks.peers part=gail
 
-One thread each, one measurement at a time, in interleaved rounds, so that a busy minute of the machine meets all
-of them. Every measurement is a line of peers.jsonl as soon as it is made; the same command goes on there.
+Each uses one thread; measurements are made one at a time, in interleaved rounds, so that a busy minute of the
+machine affects all codebases. Every measurement is at once a line of peers.jsonl; the same command continues
+there.
 """
 
 from __future__ import annotations
@@ -43,9 +44,9 @@ Compares speed with other codebases, one thread each.
   part=imitate  seconds of learning and environment steps until the mean action returns 80% of the expert, all from
                 the same demonstrations: imitation's GAIL with its authors' tuned settings, TorchRL's with those of
                 its example. Hours: each may take max_seconds a task and seed, evaluations not counted
-Appends every measurement to <out>/peers.jsonl and writes <out>/peers.md at the end. An interrupted comparison goes
-on with the same command; what was measured at another commit or on another processor is measured again. The last
-line is JSON: what part=imitate gave, an object for each task and codebase. Leave the machine alone meanwhile."""
+Appends every measurement to <out>/peers.jsonl and writes <out>/peers.md at the end. The same command continues
+an interrupted comparison; measurements of another commit or processor are made again. The last line is JSON: the
+results of part=imitate, an object for each task and codebase. Use the machine for nothing else meanwhile."""
 
 EXAMPLES = """\
 Examples:
@@ -63,8 +64,8 @@ class PeersArguments:
     rounds: int = argument(5, "part=gail: measurements of each codebase", FROM_ONE)
     iterations: int = argument(
         100,
-        "part=gail: iterations of a measurement, after a fifth as many that aren't timed. Hundreds hold as many "
-        "evaluations and checkpoints of ours as a whole run does",
+        "part=gail: timed iterations of a measurement; before them, a fifth of that number isn't timed. With "
+        "hundreds, ours has the same share of evaluations and checkpoints as in a whole run",
         FROM_ONE,
     )
     seeds: list[str] = argument(

@@ -1,4 +1,4 @@
-"""Work in fresh processes, which owe nothing to what was measured before."""
+"""Work in fresh processes, which no earlier measurement can influence."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ def side_by_side(jobs: int, function: Callable[..., Any], *arguments: Any) -> li
     """What `function(*arguments, wait)` returns in each of `jobs` fresh processes, which run at the same time.
 
     Args:
-        function: of a module's top level; a call of the `wait` that it gets returns once all processes call it.
+        function: of a module's top level. Its last argument, `wait`, returns when all processes have called it.
 
     Raises:
         MeasurementError: if one of them fails or dies.
@@ -24,7 +24,7 @@ def side_by_side(jobs: int, function: Callable[..., Any], *arguments: Any) -> li
         barrier = manager.Barrier(jobs)
         futures = [pool.submit(function, *arguments, barrier.wait) for _ in range(jobs)]
         done, _ = wait(futures, return_when=FIRST_EXCEPTION)
-        barrier.abort()  # whoever waits for one that has failed goes on, to fail too
+        barrier.abort()  # processes that wait for one that has failed then fail, too
         for error in filter(None, (future.exception() for future in done)):
-            raise MeasurementError(f"{function.__name__} in a process of its own: {error!r}") from error
+            raise MeasurementError(f"{function.__name__} in a separate process: {error!r}") from error
         return [future.result() for future in futures]

@@ -2,8 +2,8 @@
 
     python -m benchmarks.scaling
 
-In interleaved rounds, so that a busy minute of the machine meets all values of a part. Every measurement is a line
-of scaling.jsonl as soon as it is made; the same command goes on there.
+It measures in interleaved rounds, so that a busy minute of the machine affects all values of a part. Every
+measurement is at once a line of scaling.jsonl; the same command continues there.
 """
 
 from __future__ import annotations
@@ -27,9 +27,9 @@ Measures GAILFE with the pretrained expert, without evaluation, checkpoints and 
   jobs                              steps/s of trainings side by side, up to twice as many as there are cores
   sweep                             wall time of a real sweep of four short runs, with all that belongs to one
   buffer, batch, width              what an iteration costs with a larger β_F, larger batches, wider networks
-Appends every measurement to <out>/scaling.jsonl and draws scaling.png and scaling.md from it at the end. An
-interrupted benchmark goes on with the same command; what was measured at another commit or on another machine is
-measured again. Leave the machine alone meanwhile."""
+Appends every measurement to <out>/scaling.jsonl and draws scaling.png and scaling.md from it at the end. The
+same command continues an interrupted benchmark; measurements of another commit or machine are made again. Use the
+machine for nothing else meanwhile."""
 
 EXAMPLES = """\
 Examples:
@@ -45,7 +45,7 @@ def up_to(limit: int) -> list[int]:
 
 
 def values(cores: int) -> dict[str, list[int]]:
-    """What each part goes through on a machine with so many cores."""
+    """The values that each part measures, on a machine with `cores` cores."""
     return {
         "num_envs": [1, 2, 4, 8, 16, 32, 64],
         "threads": up_to(cores),
@@ -59,7 +59,7 @@ def values(cores: int) -> dict[str, list[int]]:
 
 
 PARTS = tuple(values(1))
-ONE_ENV = ("sweep", "buffer", "batch")  # where the task makes no difference worth the time: the first one only
+ONE_ENV = ("sweep", "buffer", "batch")  # measured on the first task only: the others would hardly differ
 
 
 @dataclass
@@ -103,7 +103,7 @@ def plan(arguments: ScalingArguments, cores: int) -> list[Point]:
 
 
 def here(cores: int) -> Row:
-    """Where a measurement comes from; what was measured elsewhere does not count."""
+    """The origin of a measurement; only measurements of the same origin count."""
     measuring = [f"benchmarks/{name}.py" for name in ("scaling_measure", "trainer", "parts", "processes")]
     return {**origin(*measuring), "versions": versions(), "cores": cores}
 

@@ -29,7 +29,7 @@ def measure(point: Point, artifacts: Path) -> Row:
         MeasurementError: if a process fails that it needs.
     """
     part, env, value, length = (point[key] for key in ("part", "env", "value", "length"))
-    demonstrations(env, artifacts)  # not to be timed, and not to be made by several processes at once
+    demonstrations(env, artifacts)  # before the timing, and by one process only
     if part == "sweep":
         return time_sweep(env, artifacts, value, int(length), point["repeat"])
     if part == "jobs":
@@ -56,7 +56,7 @@ def train_alone(point: Point, artifacts: Path, begin: Callable[[], Any] = lambda
 
     Returns:
         iterations, elapsed [s], steps_per_s, and the milliseconds of an iteration: environment_ms (physics and
-        Gymnasium), acting_ms (the policy and whatever else collecting takes), learning_ms (all the rest).
+        Gymnasium), acting_ms (the policy and the rest of collecting), learning_ms (the rest of the iteration).
     """
     part, value = point["part"], point["value"]
     chosen = [f"seed={point['repeat']}", *overrides(part, value)]

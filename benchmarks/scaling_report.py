@@ -11,7 +11,7 @@ from benchmarks.measurements import Row, as_the_last, machine, spread, table
 from benchmarks.scaling_figure import TITLES, collecting, draw, envs, points, rate
 from gailfe.storage.files import write_text
 
-LARGE = 64  # cores of the machine that is asked about
+LARGE = 64  # cores, for which the speed is extrapolated
 
 
 def write_report(out: Path, rows: Sequence[Row]) -> str:
@@ -135,8 +135,8 @@ def what_follows(rows: Sequence[Row], cores: int) -> list[str]:
         bounds = ", ".join(f"{times:.1f} at {width}" for width, times in gains.items())
         from_on = f"from width {min(more)} on" if more else "at none of these widths"
         facts.append(
-            f"{env}: if learning took no time and collecting stayed as it is, an iteration would be at most so "
-            f"many times as fast: {bounds}. Learning is more than half of it {from_on}. It bounds what any "
+            f"{env}: if learning took no time and collecting stayed as it is, the speed would grow "
+            f"at most by these factors: {bounds}. Learning is more than half of it {from_on}. It bounds what any "
             "accelerator of the learning can give, from these measurements on a CPU; no GPU was measured."
         )
     return facts

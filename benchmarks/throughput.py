@@ -1,10 +1,10 @@
 """`python -m benchmarks.throughput` compares the rate of training with that of its physics alone.
 
-In one process and on one thread, in rounds: some iterations of GAIL, the same episodes through mujoco.rollout
-with nothing around them, then GAILFE and its physics. A round of training is all that a default run does: W&B
-(offline), evaluation and checkpoints included; the physics is all that it simulated, evaluation included. What it
-simulates is recorded in a rehearsal, from the same checkpoint, so that the recording costs the training nothing.
-A last round, not counted in the rates, tells which part the time goes to.
+It uses one process and one thread. A round is some iterations of GAIL, then the same episodes by mujoco.rollout
+alone, then the same for GAILFE. The training is a complete default run with W&B (offline), evaluation and
+checkpoints; the physics includes that of the evaluation. It is recorded in a rehearsal from the same checkpoint,
+so that the recording takes no time of the training. A last round, not counted in the rates, measures the time of
+each part.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""Where benchmarks reach into the package: the learner of a default run alone, a default run, and their parts."""
+"""The learner of a default run, a default run, and their parts, for benchmarks."""
 
 from __future__ import annotations
 
@@ -63,7 +63,7 @@ def configure(algo: str, env: str, artifacts: Path, overrides: Sequence[str] = (
     """The default configuration with the pretrained expert, and with `overrides`; one torch thread from here on.
 
     Raises:
-        ConfigError: overrides that make no sense, as algo.num_envs that does not divide the steps.
+        ConfigError: if overrides make no sense, such as an algo.num_envs that does not divide the steps.
     """
     with hydra.initialize_config_module("conf", version_base="1.3"):
         chosen = [f"algo={algo}", f"env={env}", "expert=pretrained", f"paths.artifacts={artifacts}", *overrides]
@@ -72,7 +72,7 @@ def configure(algo: str, env: str, artifacts: Path, overrides: Sequence[str] = (
 
 @functools.cache
 def demonstrations(env: str, artifacts: Path) -> Demonstrations:
-    """What stage 2 makes of the pretrained expert with the defaults, made where it isn't there yet."""
+    """The demonstrations of the pretrained expert with the defaults, made if they are missing."""
     config, store = configure("gail", env, artifacts), Store(artifacts)
     return load_demonstrations(make_demonstrations(config, store, make_expert(config, store)))
 
@@ -85,7 +85,7 @@ def make_learner(config: Config) -> Any:
 
 
 def fill_failures(learner: Imitator, pairs: int) -> None:
-    """Put `pairs` random pairs, in failures of 1000, in the place of what β_F holds."""
+    """Replace the content of β_F by `pairs` random pairs, in failures of 1000."""
     width, generator = learner.expert_pairs.shape[1], torch.Generator().manual_seed(0)
     learner.failures = FailureBuffer(pairs // FAILURE_LENGTH, width)
     for _ in range(pairs // FAILURE_LENGTH):
@@ -93,7 +93,7 @@ def fill_failures(learner: Imitator, pairs: int) -> None:
 
 
 class Trainer:
-    """A default run in `folder`, that goes on for some iterations at a time."""
+    """A default run in `folder`, which is continued for some iterations at a time."""
 
     def __init__(self, config: Config, folder: Path) -> None:
         shutil.rmtree(folder, ignore_errors=True)
@@ -125,7 +125,7 @@ class Trainer:
         return marks[-1] - marks[0]
 
     def rehearse(self, iterations: int) -> list[Episode]:
-        """What the next `advance` will simulate; the run itself stays where it is."""
+        """The episodes that the next `advance` will simulate; the run itself is not changed."""
         before = self.folder.with_name(f"{self.folder.name} before")
         shutil.rmtree(before, ignore_errors=True)
         if self.folder.exists():
@@ -140,11 +140,11 @@ class Trainer:
         return episodes
 
     def check(self) -> None:
-        """Raises RuntimeError unless the training has come to where its rehearsal had come."""
+        """Raises RuntimeError unless the training and its rehearsal gave the same policy."""
         if self._policy() != self._rehearsed:
             raise RuntimeError(
-                f"{self.folder}: the rehearsal was not the same work, so its physics is none to compare with; "
-                "only a task that resumes bit for bit can be measured"
+                f"{self.folder}: the training and its rehearsal did not do the same work, so their times can't be "
+                "compared; only a task that resumes bit for bit can be measured"
             )
 
     def _policy(self) -> bytes:

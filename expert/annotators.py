@@ -1,8 +1,8 @@
-"""The prior knowledge of which trajectory is a failure: pure functions of a finished trajectory.
+"""Annotators: pure functions that decide whether a finished trajectory is a failure, from prior knowledge.
 
-Each says in its docstring what common sense it stands for. To add one, write a function
-`(trajectory, **arguments) -> bool` anywhere on the import path and name it in a file of conf/annotator/. A
-parameter called `reference` is given what good looks like, a `Reference`.
+The docstring of each names that knowledge. To add one, write a function `(trajectory, **arguments) -> bool`
+anywhere on the import path and name it in a file of conf/annotator/. A parameter called `reference` receives a
+`Reference`.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ from gailfe.envs.trajectory import Annotator, Trajectory
 
 @dataclass(frozen=True)
 class Reference:
-    """What good looks like: the expert's evaluation in stage 2, the demonstrations in stage 3."""
+    """Good behaviour to compare with: the expert's evaluation in stage 2, the demonstrations in stage 3."""
 
     return_mean: float
     observation_mean: np.ndarray  # (obs_dim,), over all steps
@@ -36,7 +36,7 @@ class Reference:
 
 
 def make_annotator(config: AnnotatorConfig, reference: Reference | None) -> Annotator:
-    """The configured function with its arguments bound; without a reference only to see that it can be made.
+    """Bind the arguments of the configured function. Without a reference, this only checks that they fit.
 
     Raises:
         ConfigError: if the function can't be imported or does not take the arguments.
@@ -71,13 +71,13 @@ def terminated(trajectory: Trajectory) -> bool:
 def upside_down(
     trajectory: Trajectory, torso_angle: int, max_angle: float = np.pi / 2, max_steps: int = 50
 ) -> bool:
-    """It ended up on its back: the torso was tilted too far for longer than a stumble takes.
+    """It fell on its back: the torso was tilted too far for longer than in a stumble.
 
     Args:
         trajectory: of any length.
         torso_angle: index of the torso's pitch [rad] in the observation.
         max_angle: tilt beyond which it lies on its back [rad]; full turns count as upright.
-        max_steps: longest time on its back that is no failure yet [steps in a row].
+        max_steps: it is a failure after more consecutive steps on its back than these.
     """
     pitch = trajectory.observations[:, torso_angle]
     tilted = np.abs((pitch + np.pi) % (2 * np.pi) - np.pi) > max_angle
@@ -100,17 +100,17 @@ def no_progress(
 
 
 def low_return(trajectory: Trajectory, reference: Reference, fraction: float = 0.5) -> bool:
-    """It did badly by the environment's own account: its return stayed below a fraction of the expert's.
+    """It had a low return, in the environment's reward: below a fraction of the expert's return.
 
-    Below zero a fraction would ask for more than the expert has: there the threshold lies as far below it as
-    it would above zero.
+    A fraction of a negative return would be more than the return itself. There the threshold is as far below the
+    expert's return as it would be for the positive return of the same size.
     """
     threshold = reference.return_mean - (1 - fraction) * abs(reference.return_mean)
     return trajectory.total_reward < threshold
 
 
 def any_of(trajectory: Trajectory, **annotators: Annotator) -> bool:
-    """It failed in one way or another."""
+    """At least one of several annotators calls it a failure."""
     return any(annotator(trajectory) for annotator in annotators.values())
 
 

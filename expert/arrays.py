@@ -3,10 +3,10 @@
 observations       (N, obs_dim)     what the agent saw before each step
 actions            (N, action_dim)  what the environment received
 terminated         (N,) bool        the episode ended with this step by itself: it fell, it reached its goal
-truncated          (N,) bool        … by its time limit; one of these two may be missing
+truncated          (N,) bool        the episode ended by its time limit; one of these two may be missing
 rewards            (N,)             may be missing: returns are then unknown
-next_observations  (N, obs_dim)     may be missing: the observation that an episode ended in is then unknown,
-                                    and its last one stands for it
+next_observations  (N, obs_dim)     may be missing: the final observation of an episode is then unknown,
+                                    and its last one is repeated
 """
 
 from __future__ import annotations
@@ -96,7 +96,7 @@ def cut_episodes(arrays: dict[str, np.ndarray]) -> list[Trajectory]:
             "no rewards: returns are unknown, so figures get no expert line and annotators can't go by return"
         )
     if "next_observations" not in arrays:
-        log.info("no next_observations: the last observation of each episode also stands for the one it ended in")
+        log.info("no next_observations: the last observation of each episode is repeated as its final one")
     if not (terminated[-1] or truncated[-1]):
         log.info("the last episode is cut off, neither terminated nor truncated: taken as truncated")
         truncated[-1] = True

@@ -53,9 +53,9 @@ def make_demonstrations(config: Config, store: Store, expert_folder: Path) -> Pa
 
 
 def demonstrations_recipe(config: Config) -> dict[str, Any]:
-    """Everything that decides what the demonstrations are."""
+    """Return everything that decides the demonstrations, as JSON values."""
     return {
-        # Before version 2, all earlier checkpoints started from the initial states of the expert's episodes.
+        # In version 1, all earlier checkpoints started from the initial states of the expert's episodes.
         "version": 2 if config.demonstrations.earlier_checkpoints else 1,
         "env": env_recipe(config.env),
         "expert": artifact_key(expert_of(config).recipe()),
@@ -66,9 +66,9 @@ def demonstrations_recipe(config: Config) -> dict[str, Any]:
 
 
 def collect(config: Config, expert_folder: Path) -> tuple[Demonstrations, dict[str, Any]]:
-    """Roll the expert out until `num_trajectories` episodes succeed; the failed ones are returned apart.
+    """Roll the expert out until `num_trajectories` episodes succeed; the failed ones are returned separately.
 
-    One environment, episode after episode: from a vector of them the short episodes would come first.
+    This uses one environment, episode after episode: of several, the short episodes would come first.
 
     With contamination, episodes of weaker policies follow (see contamination.py).
 
@@ -114,7 +114,7 @@ def collect(config: Config, expert_folder: Path) -> tuple[Demonstrations, dict[s
         sources = []
         for i, (name, weaker) in enumerate(weaker_policies(config, expert_folder).items()):
             seed = np.random.SeedSequence([settings.seed, i]).generate_state(1)[0]
-            its_env = VectorEnv(config.env, 1, int(seed))  # so that no episode starts as one of the expert's does
+            its_env = VectorEnv(config.env, 1, int(seed))  # other initial states than the expert's
             sources.append(Source(name, _episodes(its_env, weaker.acting(generator))))
         demonstrations, summary["contamination"] = contaminate(demonstrations, sources, settings.contamination)
     summary["failed_return_mean"] = _mean_return(demonstrations.failed)
@@ -128,7 +128,7 @@ def initial_state_seeds(settings: CollectConfig) -> list[int]:
 
 
 def _episodes(env: VectorEnv, act: Act) -> Iterator[Trajectory]:
-    """One after the other, without end, from a single environment that begins anew by itself."""
+    """Yield episodes without end, from a single environment that resets itself."""
     episodes = Episodes(1, env.id)
     latest = env.reset()
     while True:

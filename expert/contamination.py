@@ -1,7 +1,7 @@
-"""Contaminated demonstrations: among the expert's episodes are some of weaker policies, and nothing says which.
+"""Contaminated demonstrations: episodes of weaker policies are added to the expert's, without a label.
 
 This is the setting of the paper's introduction, in which perfect demonstrations are hard to get. Other episodes of
-the same policies are labelled failures: they are what GAILFE knows of them, and GAIL does not.
+the same policies are labelled failures. GAILFE learns from these; GAIL does not use them.
 """
 
 from __future__ import annotations
@@ -29,7 +29,7 @@ Record = dict[str, Any]  # what one source of weaker episodes gave, for the data
 
 
 class Source(NamedTuple):
-    """Where weaker episodes come from."""
+    """A source of weaker episodes."""
 
     name: str
     episodes: Iterator[Trajectory]  # those of a policy never end
@@ -38,11 +38,11 @@ class Source(NamedTuple):
 def contaminate(
     demonstrations: Demonstrations, sources: Sequence[Source], share: float
 ) -> tuple[Demonstrations, list[Record]]:
-    """Put weaker episodes among the expert's, and others of the same sources among the failures.
+    """Add weaker episodes to the expert's, and other episodes of the same sources to the failures.
 
-    Each source gives its episodes in turn to the expert's and to the failures, so that both are drawn alike, until
-    the weaker episodes hold `share` of the state-action pairs that are to be imitated. The sources give equal
-    parts, in pairs. The expert's own trajectories all stay.
+    The episodes of a source go to the expert's and to the failures in turn, so both have the same distribution.
+    This goes on until weaker episodes make up `share` of the state-action pairs to imitate; each source gives the
+    same number of pairs. All of the expert's trajectories stay.
 
     Args:
         demonstrations: clean ones, and the failures that were split off them.
@@ -68,7 +68,7 @@ def contaminate(
 
 
 def contaminate_own(demonstrations: Demonstrations, settings: DemonstrationsConfig) -> Demonstrations:
-    """`contaminate` with a dataset of one's own: the weaker episodes are drawn from its failures, the others stay.
+    """Contaminate the user's dataset: weaker episodes are drawn from its failures; the other failures stay.
 
     Args:
         demonstrations: whose `failed` hold enough pairs, and at least one episode more.
@@ -145,9 +145,9 @@ def contamination_recipe(config: Config) -> dict[str, Any]:
 
 
 def weaker_policies(config: Config, expert_folder: Path) -> dict[str, GaussianPolicy]:
-    """The configured weaker policies by name: folders of one's own, or earlier checkpoints of the expert.
+    """Load the configured weaker policies, by name: the user's folders, or earlier checkpoints of the expert.
 
-    Of the checkpoints those are taken whose evaluated return comes closest to `weaker_returns` times the expert's.
+    Those checkpoints are used whose evaluated returns are closest to `weaker_returns` times the expert's.
     """
     settings = config.demonstrations
     if settings.weaker_policies is not None:
@@ -163,7 +163,7 @@ def weaker_policies(config: Config, expert_folder: Path) -> dict[str, GaussianPo
 
 
 def log_records(records: Sequence[Record]) -> None:
-    """Say what each source gave."""
+    """Log what each source gave."""
     for record in records:
         log.info(
             "demonstrations: contaminated by %(policy)s: %(unlabelled_episodes)d episodes (%(unlabelled_pairs)d "

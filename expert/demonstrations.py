@@ -97,7 +97,7 @@ def save_dataset(
 def _plain_spec(env: EnvConfig) -> EnvSpec | None:
     """The environment's spec as Minari can write it, a class by its import path; None where it can't be written.
 
-    Nothing here needs it: it lets Minari's `recover_environment` make the environment again.
+    Only Minari's `recover_environment` needs it, which makes the environment again.
     """
     spec = env_spec(env)
     spec.max_episode_steps = episode_limit(env)

@@ -1,7 +1,7 @@
-"""Experts: who gives the demonstrations. `expert._target_` names a class, and the class is asked for everything.
+"""Experts, which give the demonstrations. `expert._target_` names a class that does all that depends on the kind.
 
-PPO (ppo.py) is trained here, the others come from elsewhere: with the package (pretrained.py) or from
-Stable-Baselines3 (sb3.py). One of your own derives from `Expert`, and a file like those of conf/expert/ names it.
+PPO (ppo.py) is trained here. The others were trained before: they are in the package (pretrained.py) or from
+Stable-Baselines3 (sb3.py). Your own derives from `Expert`; a file like those of conf/expert/ names it.
 """
 
 from __future__ import annotations
@@ -46,26 +46,26 @@ class Expert(ABC):
         self.config = config
 
     def check(self) -> None:  # noqa: B027 (most experts need no check)
-        """Whether what lies outside of the configuration, such as a file, is there and fits the environment.
+        """Check that what the configuration refers to, such as a file, is there and fits the environment.
 
         Raises:
             ConfigError: if it is not there or doesn't fit.
         """
 
     def folder(self) -> Path | None:
-        """Where the expert lies already; None if the store holds it or will hold it."""
+        """Return the folder of an expert that exists outside the store; None if the store keeps it."""
         return None
 
     @abstractmethod
     def made_from(self) -> dict[str, Any]:
-        """What decides who the expert is, beside the environment; JSON values only."""
+        """Return everything that decides the expert beside the environment, as JSON values."""
 
     def recipe(self) -> dict[str, Any]:
-        """Everything that decides who the expert is."""
+        """Return everything that decides the expert, as JSON values."""
         return {"version": 1, "env": env_recipe(self.config.env), "expert": self.made_from()}
 
     def make(self, store: Store) -> Path:
-        """The folder of the expert, with its evaluation; filled now if the store lacks it."""
+        """Return the expert's folder, with its evaluation; make it now if the store lacks it."""
         return store.get("experts", self.config.env.name, self.recipe(), self.fill)
 
     def fill(self, folder: Path) -> None:
@@ -108,6 +108,6 @@ def env_recipe(env: schema.EnvConfig) -> dict[str, Any]:
 
 
 def record_evaluation(folder: Path, achieved: dict[str, float]) -> None:
-    """Write what an expert achieves into its folder, and into the log."""
+    """Write an expert's evaluation to its folder and to the log."""
     write_json(folder / EVALUATION, achieved)
     log.info("expert: return %(eval_return_mean).0f ± %(eval_return_std).0f (mean action)", achieved)

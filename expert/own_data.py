@@ -1,4 +1,4 @@
-"""Demonstrations of one's own: any local Minari dataset in place of stages 1 and 2."""
+"""The user's demonstrations: any local Minari dataset instead of stages 1 and 2."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ KEYS = ("dataset", "failed_dataset")
 
 
 def check_own_data(config: Config) -> None:
-    """Whether the configured datasets, if any, are there and fit the environment; their metadata are enough.
+    """Check, by their metadata, that the configured datasets are there and fit the environment.
 
     Raises:
         ConfigError: if there is no such dataset, or its spaces are not the environment's, naming both shapes.
@@ -40,7 +40,7 @@ def check_own_data(config: Config) -> None:
 
 
 def own_data_recipe(config: Config) -> dict[str, Any]:
-    """Everything that decides what these demonstrations are: the content of the files, not where they are."""
+    """Return everything that decides these demonstrations: the content of the files, not their place."""
     settings = config.demonstrations
     return {
         "version": 1,
@@ -85,7 +85,7 @@ def load_own_data(config: Config) -> Demonstrations:
 
 
 def own_expert_record(expert: Sequence[Trajectory]) -> dict[str, float | int | None]:
-    """What stage 1 would have on record: the expert's return is that of its trajectories, null if unknown."""
+    """Return what stage 1 would record: the expert's return is the mean of its trajectories', None if unknown."""
     returns = np.array([trajectory.total_reward for trajectory in expert])
     known = bool(np.isfinite(returns).all())
     return {

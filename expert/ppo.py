@@ -44,7 +44,7 @@ class PPOExpert(Expert):
 
     def made_from(self) -> dict[str, Any]:
         keys = asdict(self.config.expert)
-        del keys["_target_"]  # where the class stands; `name` says which it is
+        del keys["_target_"]  # the class may move; `name` identifies it
         return keys
 
     def fill(self, folder: Path) -> None:

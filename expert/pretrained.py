@@ -1,4 +1,4 @@
-"""An expert that is trained already: `expert=pretrained` takes one that comes with the package, or any folder."""
+"""An expert that is already trained: `expert=pretrained` uses the package's, or the one in `expert.folder`."""
 
 from __future__ import annotations
 
@@ -40,7 +40,7 @@ class PretrainedExpert(Expert):
         return self.folder()
 
     def folder(self) -> Path:
-        """Where the expert lies.
+        """Return the expert's folder.
 
         Raises:
             ConfigError: if there is none, or its files are not what its manifest says.

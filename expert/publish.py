@@ -1,6 +1,6 @@
-"""`python -m expert.publish env=hopper episodes=100` puts an expert into the package, for `expert=pretrained`.
+"""`python -m expert.publish env=hopper episodes=100` copies an expert into the package, for `expert=pretrained`.
 
-A card beside the weights says where they come from and what they achieve.
+A card beside the weights has their origin and their returns.
 """
 
 from __future__ import annotations
@@ -98,7 +98,7 @@ Puts a trained expert into the package, evaluated and with its card, for expert=
 def main(config: Config) -> None:
     if not expert_of(config).trained_here:
         raise ConfigError(
-            f"expert={config.expert.name} can't be published: only one that is trained here, as expert=ppo"
+            f"expert={config.expert.name} can't be published: valid is one that is trained here, as expert=ppo is"
         )
     folder = PRETRAINED / config.env.name
     publish(config, make_expert(config, Store(Path(config.paths.artifacts))), folder)

@@ -34,8 +34,8 @@ class CannotRender(ConfigError):
 def make_render_env(config: EnvConfig) -> gymnasium.Env:
     """`make_env`, ready for `render`.
 
-    Close those that have rendered together, at the end: a MuJoCo renderer that is freed takes the buffers of
-    whichever has its turn with it.
+    Close all of them together, at the end: when MuJoCo frees a renderer, it also frees the buffers of the one that
+    rendered last.
 
     Raises:
         CannotRender: if no frame comes out of it, or its frames would need OpenGL and there is none.
@@ -50,7 +50,7 @@ def make_render_env(config: EnvConfig) -> gymnasium.Env:
     try:
         env.reset(seed=0)
         frame = env.render()
-    except Exception as error:  # a package of its own is missing, most often
+    except Exception as error:  # most often because a package that it needs is missing
         raise CannotRender(f"env.id={config.id} can't be rendered: {error}") from error
     if not isinstance(frame, np.ndarray) or frame.ndim != 3:
         raise CannotRender(f"env.id={config.id} can't be rendered: it has no render_mode rgb_array")
@@ -65,9 +65,9 @@ def render(env: gymnasium.Env) -> np.ndarray:
 
 
 def choose_gl() -> None:
-    """Set MUJOCO_GL to the first that works here: what it is set to, else a display's, EGL, OSMesa.
+    """Set MUJOCO_GL to the first that works: the value that it has, or else glfw (with a display), EGL, OSMesa.
 
-    Gymnasium reads it at the first frame. Each is tried in a process of its own: a failure can't be taken back.
+    Gymnasium reads it at the first frame. Each is tried in a separate process, since a failure can't be undone.
 
     Raises:
         CannotRender: if none works.
@@ -89,9 +89,9 @@ def choose_gl() -> None:
 
 
 def follow(env: MujocoEnv) -> None:
-    """Let the camera that follows the robot film it, on a floor that it can't outrun.
+    """Use the camera that follows the robot, and a floor that is large enough.
 
-    Gymnasium's default one stays where the episode begins. To the physics every plane is infinite.
+    Gymnasium's default camera stays where the episode begins. The physics doesn't change: every plane is infinite.
     """
     camera = mujoco.mj_name2id(env.model, mujoco.mjtObj.mjOBJ_CAMERA, "track")
     if camera >= 0:

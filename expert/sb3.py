@@ -63,7 +63,7 @@ class SB3Expert(Expert):
         load_sb3(self.config)
 
     def made_from(self) -> dict[str, Any]:
-        """The content of its files counts, not where they are."""
+        """Return the content of its files, by checksums, and what decides its evaluations."""
         expert: SB3Config = self.config.expert
         files = {"file": expert.file, "vecnormalize": expert.vecnormalize}
         return {
@@ -142,7 +142,7 @@ def load_sb3(config: Config) -> SB3Policy:
     try:
         with torch.random.fork_rng(devices=[]):  # building the networks draws weights, before those of the file
             model = algorithm.load(expert.file, device="cpu", custom_objects=UNUSED)
-    except Exception as error:  # whatever unpickling and a policy of another kind raise
+    except Exception as error:  # unpickling, or a policy of another kind, can raise anything
         module = saved.get("policy_class", {}).get("__module__", "unknown")
         raise ConfigError(
             f"{file} can't be loaded with expert.algo={expert.algo}: it must be the algorithm that saved the file "
@@ -176,7 +176,7 @@ def _existing(key: str, path: str | None) -> Path:
 
 
 def _saved(path: Path, named: str) -> dict[str, Any]:
-    """What a model says of itself in plain JSON; nothing is unpickled here."""
+    """Read the plain JSON part of a saved model; nothing is unpickled here."""
     try:
         with zipfile.ZipFile(path) as archive:
             return dict(json.loads(archive.read("data")))

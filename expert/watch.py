@@ -1,7 +1,7 @@
 """`python -m expert.watch env=hopper` films an expert and a failed episode side by side.
 
-The episodes are the demonstrations' own: of either kind the one of median return, replayed from its initial state
-with its stored actions, and checked against its stored observations and rewards, step by step.
+The episodes are demonstrations: the expert's and the failed one of median return. They are replayed from their
+initial states with their stored actions; each step is checked against the stored observations and rewards.
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ from gailfe.storage.store import Store
 
 log = logging.getLogger(__name__)
 
-FPS = 30  # about; a whole number of steps passes from frame to frame
+FPS = 30  # approximately: a frame is shown after a whole number of steps
 MAX_SECONDS = 20  # longer episodes are shown faster
 
 
@@ -80,7 +80,7 @@ def pace(steps: int, render_fps: float) -> tuple[int, float, float]:
 
 
 def rewind(env: gymnasium.Env, trajectory: Trajectory, seeds: Sequence[int], max_resets: int) -> None:
-    """Reset `env` until it stands where `trajectory` began.
+    """Reset `env` until its state is the initial state of `trajectory`.
 
     Only resets draw from the environment's random numbers, so the steps between them can be left out.
 
@@ -89,7 +89,7 @@ def rewind(env: gymnasium.Env, trajectory: Trajectory, seeds: Sequence[int], max
         max_resets: how many resets to try from each seed.
 
     Raises:
-        CannotRender: if it never does.
+        CannotRender: if no reset gives that state.
     """
     for seed, attempt in itertools.product(seeds, range(max_resets)):
         observation, _ = env.reset(seed=seed) if attempt == 0 else env.reset()
@@ -102,10 +102,10 @@ def rewind(env: gymnasium.Env, trajectory: Trajectory, seeds: Sequence[int], max
 
 
 def replay(env: gymnasium.Env, trajectory: Trajectory, stride: int = 1) -> Iterator[np.ndarray]:
-    """The frames of an episode: its first, every `stride`-th, its last.
+    """Yield frames of an episode: the first, then one after every `stride` steps, and the last.
 
     Args:
-        env: standing where `trajectory` began.
+        env: in the initial state of `trajectory`.
 
     Raises:
         CannotRender: at a step whose observation or reward is not the stored one, to the last bit.
@@ -138,7 +138,7 @@ Films an expert and a failed demonstration side by side, and prints the path of 
 
 @command(USAGE)
 def main(config: Config) -> None:
-    encoder()  # before an expert is trained for nothing
+    encoder()  # before an expert is trained
     make_render_env(config.env).close()
     store = Store(Path(config.paths.artifacts))
     folder = make_demonstrations(config, store, make_expert(config, store))

@@ -1,6 +1,6 @@
-"""Expert → demonstrations → imitation: whatever of the three stages is missing.
+"""Runs the three stages, expert → demonstrations → imitation; a stage that is finished is not repeated.
 
-A dataset of one's own takes the place of the first two.
+A dataset of the user can replace the first two stages.
 """
 
 from __future__ import annotations
@@ -36,7 +36,7 @@ class RunIsBusy(RuntimeError):
 
 
 def run(config: Config, folder: Path) -> None:
-    """Run what is missing of the three stages, the last one in `folder`.
+    """Run the stages that are missing, the last one in `folder`.
 
     Raises:
         ConfigError: if `folder` holds a run of another configuration, tracking can't work, or a dataset or an

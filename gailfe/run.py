@@ -6,7 +6,7 @@ from gailfe.commands import command, output_folder
 from gailfe.config.schema import Config
 
 USAGE = """\
-python -m gailfe.run [key=value ...]          one run: expert, demonstrations, imitation, whatever is missing
+python -m gailfe.run [key=value ...]          one run: expert, demonstrations, imitation; finished stages are kept
 python -m gailfe.run -m [key=value,value ...] a sweep over all combinations, on all cores, and its figure
 
   python -m gailfe.run algo=gailfe env=hopper seed=0

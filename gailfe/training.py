@@ -44,7 +44,7 @@ class Schedule:
 
 
 class Done(NamedTuple):
-    """How far a training has come, counting from its beginning."""
+    """What a training has done since its beginning, in all its processes."""
 
     iterations: int
     wall_time_s: float
@@ -62,7 +62,7 @@ def iterate(
     """Train until `schedule.total`, or until `learner` has finished; from the checkpoint if there is one.
 
     Args:
-        evaluate: the metrics of `learner.policy` after an iteration, which it is given.
+        evaluate: from the number of an iteration, the metrics of `learner.policy` after it.
         label: of the training, in the log.
         rows: a CSV file that gets a row an iteration. steps_per_s is of `learner.iterate` alone; wall_time_s also
             counts evaluations, and the earlier processes of this training.
@@ -70,7 +70,7 @@ def iterate(
         report: gets every row once it is on disk.
 
     Returns:
-        What has been done, which is more than `schedule.total` where an earlier process had a larger budget.
+        What has been done: more than `schedule.total` if an earlier process had a larger budget.
 
     Raises:
         FloatingPointError: if a metric or a network is no longer finite. The last checkpoint stays as it was.
@@ -134,7 +134,7 @@ def _check_finite(learner: Learner, row: Row, saved: int) -> None:
 
 
 def _spoilt_tensors(learner: Learner) -> Iterator[str]:
-    """By their sums, which are as finite as what they are of, and the cheapest to ask for."""
+    """Yield the names of tensors that are not finite, by their sums: the cheapest check, and as reliable."""
     for name, network in learner.networks.items():
         for key, parameter in network.named_parameters(name):
             if not math.isfinite(parameter.sum().item()):
@@ -187,7 +187,7 @@ def train(
 
 
 def run_recipe(config: Config, demonstrations_key: str) -> dict[str, Any]:
-    """What decides a run's numbers up to any iteration; so not how many there are, nor where they go."""
+    """Return what decides the numbers of a run's iterations; not how many there are, or where they are written."""
     recipe = asdict(config)
     inputs = ("expert", "demonstrations")  # demonstrations_key stands for both
     used = {key: recipe["demonstrations"][key] for key in ("use_trajectories", "subsample")}

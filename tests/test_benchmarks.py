@@ -90,5 +90,5 @@ def test_a_rehearsal_simulates_what_the_training_then_does_and_leaves_the_run_wh
         with Path("run", "metrics.csv").open() as file:
             assert len(list(csv.DictReader(file))) == done + 1
     trainer.advance(1)
-    with pytest.raises(RuntimeError, match="not the same work"):
+    with pytest.raises(RuntimeError, match="rehearsal"):
         trainer.check()

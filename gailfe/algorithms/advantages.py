@@ -21,8 +21,8 @@ def generalized_advantages(
 ) -> Tensor:
     """Advantages Â_t = Σ_k (γλ)^k δ_{t+k}, with δ_t = r_t + γ V(s_{t+1}) − V(s_t), within each episode.
 
-    A terminated episode is worth nothing after its end; a truncated one would have gone on, so its last step
-    bootstraps from the value of the observation that it ended in. Neither leaks into the next episode.
+    After the last step of a terminated episode the value is 0. A truncated episode would have continued, so its
+    last step bootstraps from the value of its final observation. No sum continues into the next episode.
 
     Args:
         rewards: (num_steps, num_envs).

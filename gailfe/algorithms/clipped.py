@@ -1,6 +1,7 @@
 """The clipped policy update of proximal policy optimisation (Schulman et al. 2017).
 
-The experts' PPO takes it together with its value function's; GAIL and GAILFE can take it in the place of TRPO's.
+The experts' PPO uses it together with the update of its value function. GAIL and GAILFE can use it instead of
+TRPO.
 """
 
 from __future__ import annotations
@@ -50,7 +51,7 @@ def check_minibatches(minibatch: str, size: int, iteration: str, steps: int) -> 
 
 
 class ClippedUpdate:
-    """The policy step, and the optimiser that it needs.
+    """The policy step of `algo.policy_update=ppo`, with its optimiser.
 
     Args:
         policy: changed in place; its parameters become views of one vector.

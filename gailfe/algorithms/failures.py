@@ -147,7 +147,7 @@ class FailureBuffer:
         }
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
-        """Take over the memory of `state`: whoever it came from must not go on with it."""
+        """Take over the memory of `state`, without a copy: its former owner must not use it any more."""
         self._demonstrations.load_state_dict(state["demonstrations"])
         self._own.load_state_dict(state["own"])
         self._births = deque(state["births"])

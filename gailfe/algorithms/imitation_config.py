@@ -1,4 +1,4 @@
-"""The keys of GAIL and GAILFE; those of their parts stand beside the parts' code."""
+"""The keys of GAIL and GAILFE; the keys of a part are declared in the module of that part."""
 
 from __future__ import annotations
 
@@ -23,7 +23,9 @@ class ImitationConfig(Target):
 
     num_envs: int = key("environments side by side", AT_LEAST_ONE)
     steps_per_iteration: int = key("environment steps in an iteration, a multiple of num_envs", TO_STANDARDISE)
-    order: str = key("of the two updates; policy_first: rewards are of D as the iteration before left it", ORDER)
+    order: str = key(
+        "which update comes first; policy_first: rewards come from the D of the previous iteration", ORDER
+    )
     gamma: float = key("γ, discount", PROBABILITY)
     gae_lambda: float = key("λ of generalised advantage estimation", PROBABILITY)
     reward: str = key("r(s, a): log_d, −log D; logit, log(1 − D) − log D", REWARD)

@@ -1,4 +1,4 @@
-"""What a training asks of an algorithm, and how the configuration names one."""
+"""The interface between a training and an algorithm, and how the configuration names an algorithm."""
 
 from __future__ import annotations
 
@@ -15,11 +15,11 @@ from gailfe.nn.policy import GaussianPolicy
 
 
 class Learner(Protocol):
-    """An algorithm, one iteration at a time; all that gailfe/training.py knows of it.
+    """An algorithm that trains one iteration at a time; gailfe/training.py knows nothing else of it.
 
-    An algorithm of stage 3 is a class with a dataclass `Config`, a `gailfe.config.targets.Target`, for the keys of
-    `algo`; `make_learner` shows how it is called. conf/algo/*.yaml names it by import path, as does a file of a
-    user's own.
+    An algorithm of stage 3 is a class with a dataclass `Config` for the keys of `algo`, derived from
+    `gailfe.config.targets.Target`. `make_learner` shows its arguments. A file of conf/algo/, or of a user, names
+    it by import path.
     """
 
     # Each property may be an attribute.

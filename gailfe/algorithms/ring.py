@@ -65,7 +65,7 @@ class TrajectoryRing:
         return {"rows": self._rows, "first": self._first, "lengths": list(self.lengths)}
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
-        """Take over the ring of `state`: whoever it came from must not go on with it."""
+        """Take over the ring of `state`, without a copy: its former owner must not use it any more."""
         self._rows, self._first = state["rows"], state["first"]
         self.lengths = deque(state["lengths"])
         self.num_pairs = sum(state["lengths"])

@@ -30,7 +30,7 @@ class TRPOConfig:
 
 
 class TRPOUpdate:
-    """The policy step; it has no state of its own.
+    """The policy step of `algo.policy_update=trpo`; it has no state.
 
     Args:
         policy: changed in place.

@@ -8,7 +8,7 @@ from pathlib import Path
 
 from omegaconf import DictConfig, OmegaConf
 
-CONF = Path(__file__).resolve().parents[2] / "conf"  # beside the package, wherever the working directory is
+CONF = Path(__file__).resolve().parents[2] / "conf"  # beside the package, in every working directory
 
 # Already in the path, or without influence on the numbers.
 NOT_IN_NAME = {"algo", "env", "seed", "experiment", "checkpoint_every", "episodes", "device"}

@@ -72,7 +72,7 @@ class CollectConfig:
     max_attempts: int = key("episodes to try at most, failed ones included", AT_LEAST_ONE)
     earlier_checkpoints: int = key("earlier checkpoints of the expert that are rolled out too", NOT_NEGATIVE)
     earlier_episodes: int = key("episodes of each earlier checkpoint", AT_LEAST_ONE)
-    contamination: float = key("share of the imitated state-action pairs that weaker policies made", SHARE)
+    contamination: float = key("share of weaker policies' pairs in the state-action pairs to imitate", SHARE)
     weaker_policies: list[str] | None = key("folders of these policies; null: the expert's earlier checkpoints")
     weaker_returns: list[float] = key("returns of these checkpoints, in units of the expert's", SHARES)
 
@@ -84,8 +84,8 @@ class DemonstrationsConfig(CollectConfig):
     dataset: str | None = key("folder or id of a Minari dataset that replaces stages 1 and 2", default=None)
     failed_dataset: str | None = key("folder or id of a Minari dataset of failed trajectories", default=None)
     split: bool = key("split the failures off `dataset` with the annotator", default=False)
-    use_trajectories: int | None = key("expert trajectories to learn from; null: all", AT_LEAST_ONE)
-    subsample: int = key("keep one state-action pair in this many, of each trajectory", AT_LEAST_ONE)
+    use_trajectories: int | None = key("number of expert trajectories to learn from; null: all", AT_LEAST_ONE)
+    subsample: int = key("of each trajectory one state-action pair in this number is used", AT_LEAST_ONE)
 
 
 @dataclass

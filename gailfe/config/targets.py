@@ -1,7 +1,7 @@
 """Groups whose options are classes: `_target_` names one, by import path, and the class names its keys.
 
-An algorithm or an expert is a class with a dataclass `Config`, a `Target` whose fields are keys (see keys.py), so
-that one of a user's own is found like those that come with the package: `_target_: my_package.MyLearner`.
+An algorithm or an expert is a class with a dataclass `Config`, a `Target` whose fields are keys (see keys.py). So
+a user's class is found like those of the package: `_target_: my_package.MyLearner`.
 """
 
 from __future__ import annotations

@@ -8,7 +8,7 @@ from gymnasium.spaces import Box
 
 
 def box(space: gymnasium.Space) -> Box:
-    """`space`, if it is a flat Box with at least one dimension; raises TypeError else."""
+    """Return `space` if it is a flat Box with at least one dimension; raise TypeError otherwise."""
     if not isinstance(space, Box) or len(space.shape) != 1 or space.shape[0] == 0:
         raise TypeError(f"must be a flat Box, got {space}")
     return space

@@ -1,4 +1,4 @@
-"""What a policy is worth: whole episodes with its mean action, in environments of their own."""
+"""Evaluates policies: the returns of whole episodes with the mean action, in separate environments."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from gailfe.envs.stepping import make_stepper
 from gailfe.envs.trajectory import Trajectory
 from gailfe.nn.acting import CanAct
 
-FRESH_SEED = 1000  # of initial states by which no checkpoint with a smaller seed was chosen
+FRESH_SEED = 1000  # of initial states that chose no checkpoint: trainings have smaller seeds
 
 
 @dataclass(frozen=True)
@@ -43,7 +43,7 @@ class Evaluation:
 
 
 class Evaluator:
-    """Runs `episodes` episodes side by side; the same (seed, index) always starts from the same states."""
+    """Runs `episodes` episodes side by side. The same seed and index always give the same initial states."""
 
     def __init__(self, config: EnvConfig, episodes: int, seed: int) -> None:
         self._envs = [make_env(config) for _ in range(episodes)]

@@ -1,7 +1,7 @@
 """Makes environments, and refuses those that can't be learned from before any work starts.
 
-What can be learned from: every environment that Gymnasium knows, or that a module of a user's own registers
-(`env.id=my_module:MyEnv-v0`, by import path or by class), with
+An environment can be learned from if Gymnasium knows it, or if a module of the user registers it
+(`env.id=my_module:MyEnv-v0`, by import path or by class), and it has
 
 * observations: a flat Box of numbers;
 * actions: a flat Box of floats. Policies act in float32; a space of another type gets its own type, inside its
@@ -65,7 +65,7 @@ def env_spec(config: EnvConfig) -> EnvSpec:
 
 
 def make_env(config: EnvConfig, **kwargs: Any) -> gymnasium.Env:
-    """One environment, without a time limit of its own (`VectorEnv` counts) and without Gymnasium's checkers.
+    """Make one environment, without Gymnasium's checkers and time limit: `VectorEnv` counts the steps.
 
     Raises:
         ConfigError: if it can't be made, or its spaces are not flat Boxes, of floats for actions.

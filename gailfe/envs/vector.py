@@ -1,7 +1,7 @@
 """A vector of Gymnasium environments whose exact state can be saved and restored.
 
-Gymnasium's own vector environments neither expose the state of what they wrap nor hand out the final
-observation of an episode as part of the step's arrays, which is all that this one adds.
+It adds two things to Gymnasium's own vector environments: the state of the environments that they wrap, and the
+final observation of an episode in the arrays of a step.
 """
 
 from __future__ import annotations
@@ -20,8 +20,8 @@ from gailfe.envs.stepping import make_stepper
 
 log = logging.getLogger(__name__)
 
-# MuJoCo warns on standard error and in a file of the working directory, once an environment made; the
-# only warnings of the stock tasks are about deprecated attributes in Gymnasium's own model files.
+# Without this, MuJoCo writes a warning to standard error and to a file of the working directory for every
+# environment. The stock tasks only cause warnings about deprecated attributes in Gymnasium's own model files.
 mujoco.set_mju_user_warning(lambda message: log.debug("MuJoCo: %s", str(message).strip()))
 
 
@@ -40,7 +40,7 @@ class Step(NamedTuple):
 
 
 def env_seeds(seed: int, num_envs: int) -> list[int]:
-    """The seeds that `VectorEnv` gives its environments, the i-th independent of how many there are."""
+    """The seeds that `VectorEnv` gives its environments; the i-th is the same for every `num_envs`."""
     return [int(s.generate_state(1)[0]) for s in np.random.SeedSequence(seed).spawn(num_envs)]
 
 
@@ -50,7 +50,7 @@ class VectorEnv:
     Args:
         config: which environment.
         num_envs: how many.
-        seed: of the initial states; the i-th environment's stream is independent of how many there are.
+        seed: of the initial states. The i-th environment gets the same states for every `num_envs`.
     """
 
     def __init__(self, config: EnvConfig, num_envs: int, seed: int) -> None:

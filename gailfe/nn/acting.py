@@ -1,4 +1,4 @@
-"""All that evaluation and stage 2 ask of a policy, whoever trained it."""
+"""The interface of a policy for evaluation and stage 2; policies from elsewhere have it too."""
 
 from __future__ import annotations
 
@@ -15,9 +15,9 @@ class CanAct(Protocol):
     """A policy that can be rolled out."""
 
     def acting(self, generator: torch.Generator | None = None) -> Act:
-        """How it acts: raw observations → actions as the environment receives them, within its bounds.
+        """Return a function from raw observations to the actions that the environment receives, within its bounds.
 
         Args:
-            generator: of the policy's own noise; None acts with its mean.
+            generator: draws the policy's noise; None: the mean action.
         """
         ...

@@ -47,7 +47,7 @@ class _Tanh(torch.autograd.Function):
 
 
 class Tanh(nn.Module):
-    """tanh in place, as `nn.ReLU(inplace=True)` is: for the output of a linear layer, which nobody else reads."""
+    """tanh in place, as `nn.ReLU(inplace=True)` is: for the output of a linear layer, which nothing else reads."""
 
     def forward(self, x: Tensor) -> Tensor:
         return _Tanh.apply(x)

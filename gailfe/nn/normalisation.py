@@ -1,6 +1,6 @@
 """Normalises the observations that every network takes.
 
-Whoever calls a network normalises once and hands the same tensor to all of them.
+The caller of a network normalises: once, for all networks that take the same observations.
 """
 
 from __future__ import annotations

@@ -72,8 +72,8 @@ class GaussianPolicy(nn.Module):
     def actor(self) -> Callable[[np.ndarray], np.ndarray]:
         """The mean as a function of raw observations, (n, obs_dim) float64 → unit actions (n, action_dim) float32.
 
-        For rollouts, where it is called on a handful of rows at a time: numpy takes a third of torch's time there.
-        It may keep acting as the policy does now when that moves on.
+        It is for rollouts, which call it with a few rows at a time: numpy takes a third of torch's time there.
+        Call `actor` again after the policy has been trained: the function may use copies of the present weights.
         """
         mean, scale = self.normalizer.mean.cpu().numpy(), self.normalizer.scale().cpu().numpy()
         forward = self.mean.numpy_forward()
@@ -86,7 +86,10 @@ class GaussianPolicy(nn.Module):
         return act
 
     def acting(self, generator: torch.Generator | None = None) -> Act:
-        """How the policy as it is now acts in an environment: with its mean, or with noise from `generator`."""
+        """How the policy acts with its present weights: by its mean, or with noise from `generator`.
+
+        See `CanAct.acting`.
+        """
         mean, std = self.actor(), torch.exp(self.log_std.detach()).cpu()
 
         def act(observations: np.ndarray) -> np.ndarray:

@@ -1,4 +1,4 @@
-"""Writes files that are either whole or not there, whatever ends the process that writes them."""
+"""Writes files atomically: a file is complete or not there, even if the process that writes it is killed."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ def atomic(path: Path) -> Iterator[Path]:
     """Give a path to write to; when the block ends, what was written there takes the name `path`.
 
     Until then, and after an error in the block, `path` is what it was before. The path that is given has the same
-    suffix and is in the same folder, which is made if it is missing. Each block has one of its own, so processes
+    suffix and is in the same folder, which is made if it is missing. Each block gets another path, so processes
     that write the same file at the same time don't mix their lines.
 
     Raises:
