@@ -22,23 +22,21 @@ FINAL_SEED = 2
 
 
 def checkpoint_folder(folder: Path, iteration: int) -> Path:
-    """Return the folder for the policy after `iteration`, made if it is missing."""
+    """Where the policy after `iteration` belongs."""
     path = folder / CHECKPOINTS / f"{iteration:06d}"
     path.mkdir(parents=True, exist_ok=True)
     return path
 
 
 def choose_expert(config: Config, env: VectorEnv, folder: Path, curve: list[dict[str, float]]) -> dict[str, float]:
-    """Choose the best policy of a training and write it to `folder`: policy.safetensors and policy.json.
+    """Make the best policy of a training its expert: policy.safetensors and policy.json in `folder`.
 
-    The evaluations during the training have few episodes and are partly luck: a policy that falls in one of ten
-    episodes may not fall in these. So the best of them, the finalists, are evaluated again, in more episodes and
-    from other initial states. Both times they are compared by mean minus standard deviation of the return, since a
-    demonstrator should not fall now and then.
+    The evaluations along the way are of few episodes and partly luck: a policy that falls once in ten episodes may
+    not fall in these. So the best of them meet again, in more episodes from initial states of their own. What
+    counts, then and before, is the mean less the standard deviation: a demonstrator should not fall now and then.
 
     Returns:
-        The expert's evaluation in fresh episodes, whose initial states were not used for the choice, and its
-        iteration.
+        What the expert achieves in fresh episodes, from initial states that chose nothing, and its iteration.
     """
     settings = config.expert
     finalists = sorted((row for row in curve if "eval_return_mean" in row), key=_reliable_return, reverse=True)
@@ -78,7 +76,7 @@ def weaker_checkpoints(folder: Path, returns: Iterable[float]) -> list[Path]:
 
     Args:
         folder: of an expert.
-        returns: in (0, 1); if two of them choose the same checkpoint, it is listed once.
+        returns: in (0, 1); two of them may choose the same checkpoint, which is then there once.
 
     Returns:
         Folders; none if no checkpoint has an evaluation.

@@ -153,6 +153,12 @@ def weaker_policies(config: Config, expert_folder: Path) -> dict[str, GaussianPo
     if settings.weaker_policies is not None:
         return {path: _load(config, Path(path), path) for path in settings.weaker_policies}
     chosen = weaker_checkpoints(expert_folder, settings.weaker_returns)
+    if not chosen:
+        raise ConfigError(
+            f"demonstrations.contamination={settings.contamination}: the checkpoints of {expert_folder} have no "
+            "evaluation.json, as in a training by an earlier version; move that folder away to train it again, or "
+            "give demonstrations.weaker_policies=[folder,…]"
+        )
     return {f"{CHECKPOINTS}/{path.name}": _load(config, path, path.name) for path in chosen}
 
 

@@ -116,10 +116,11 @@ def what_it_needs(option: str, tmp_path: Path, request: pytest.FixtureRequest) -
 def run_tiny(overrides: list[str], artifacts: Path, folder: Path) -> Config:
     paths = [f"paths.artifacts={artifacts}", f"paths.runs={folder.parent}"]
     tracking = [] if any(o.startswith("tracking=") for o in overrides) else ["tracking=none"]
-    elsewhere = any(o.startswith("expert=") and o != "expert=ppo" for o in overrides)
-    algo = hydra.compose("config", [o for o in overrides if o.startswith("algo=")]).algo
-    tiny = [o for o in TINY if not (o.startswith("expert.") and elsewhere)]
-    tiny += [f"algo.{key}={value}" for key, value in SMALL_ALGO.items() if key in algo]
+    chosen = hydra.compose("config", overrides)
+    tiny = [
+        o for o in TINY if not o.startswith("expert.") or OmegaConf.select(chosen, o.split("=")[0]) is not None
+    ]
+    tiny += [f"algo.{key}={value}" for key, value in SMALL_ALGO.items() if key in chosen.algo]
     config = compose(*overrides, *tiny, *tracking, *paths)
     run(config, folder)
     return config

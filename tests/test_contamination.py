@@ -165,3 +165,12 @@ def test_ppo_checkpoints_say_what_they_achieve(tmp_path: Path) -> None:
     ((name, policy),) = weaker_policies(config, folder).items()
     assert name in {f"checkpoints/{iteration:06d}" for iteration in (1, 2, 3)}
     assert policy.acting(seeded(0))(np.zeros((1, 3))).shape == (1, 1)
+
+
+def test_an_expert_whose_checkpoints_were_not_evaluated_is_named(tmp_path: Path) -> None:
+    config = config_of(tmp_path, "demonstrations.contamination=0.2")
+    folder = tmp_path / "expert"
+    (folder / "checkpoints" / "000020").mkdir(parents=True)
+    (folder / "evaluation.json").write_text(json.dumps({"eval_return_mean": 1000.0}))
+    with pytest.raises(ConfigError, match=r"checkpoints of .*expert have no evaluation\.json"):
+        weaker_policies(config, folder)

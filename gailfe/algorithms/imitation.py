@@ -145,18 +145,15 @@ class Imitator:
             )
 
     def _annotate(self, finished: Sequence[Trajectory]) -> dict[str, float]:
-        if self.failures is None:
-            return {}
-        self.failures.next_iteration()
         failed = [trajectory for trajectory in finished if self.annotator(trajectory)]
-        assert self.config.failures is not None
-        if self.config.failures.source != "demonstrations":
-            for trajectory in failed:
-                self.failures.add(self._pairs(trajectory).cpu(), own=True)
-        return {
-            "failed_episodes": len(failed),
-            "failure_buffer_trajectories": self.failures.num_trajectories,
-        }
+        metrics: dict[str, float] = {"failed_episodes": len(failed)}
+        if self.failures is not None and self.config.failures is not None:
+            self.failures.next_iteration()
+            if self.config.failures.source != "demonstrations":
+                for trajectory in failed:
+                    self.failures.add(self._pairs(trajectory).cpu(), own=True)
+            metrics["failure_buffer_trajectories"] = self.failures.num_trajectories
+        return metrics
 
     def _update_discriminator(self, policy_pairs: Tensor) -> dict[str, float]:
         """Take a few minibatch steps on ω, then one on λ_F; the metrics are means over the steps.
