@@ -1,22 +1,20 @@
 """The arguments that the commands of this folder share."""
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 
-FORMATS = ("png", "pdf", "svg")
+from gailfe.config.arguments import argument, each_of
 
 
 @dataclass
 class CurvesArguments:
     """Which learning curves a command reads."""
 
-    runs: str = field(
-        default="runs/figure1",
-        metadata={
-            "help": "where the learning curves are",
-            "valid": "a folder with run folders below it, a results folder with curves.parquet, or a "
-            "results file (.parquet, .csv)",
-        },
+    runs: str = argument(
+        "runs/figure1",
+        "where the learning curves are",
+        "a folder with run folders below it, a results folder with curves.parquet, or a results file "
+        "(.parquet, .csv)",
     )
 
 
@@ -24,21 +22,12 @@ class CurvesArguments:
 class FigureArguments(CurvesArguments):
     """Which curves a command draws, and where to."""
 
-    out: str | None = field(
-        default=None,
-        metadata={
-            "help": "where to write; null: into runs itself, or beside it where it is a file",
-            "valid": "a folder, made where it does not exist, or null",
-        },
+    out: str | None = argument(
+        None,
+        "where to write; null: into runs itself, or beside it where it is a file",
+        "a folder, made where it does not exist, or null",
     )
-    formats: list[str] = field(
-        default_factory=lambda: ["png", "pdf"],
-        metadata={
-            "help": "the files to write",
-            "valid": f"a list of one or more of {', '.join(FORMATS)}, such as [png,pdf]",
-            "choices": FORMATS,
-        },
-    )
+    formats: list[str] = argument(["png", "pdf"], "the files to write", each_of("png", "pdf", "svg"))
 
     @property
     def out_folder(self) -> Path:

@@ -9,11 +9,11 @@ import json
 import math
 import sys
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from gailfe.config.arguments import CommandError, run_command
+from gailfe.config.arguments import CommandError, argument, run_command
 from gailfe.storage.files import atomic
 from gailfe.storage.names import CURVE, EVALUATION, MANIFEST
 from gailfe.storage.store import finished
@@ -31,14 +31,8 @@ EXAMPLES = "Example:\n  python -m analysis.experts artifacts=artifacts out=resul
 
 @dataclass
 class ExpertsArguments:
-    artifacts: str = field(
-        default="artifacts",
-        metadata={"help": "where the experts are", "valid": "a folder with experts/<env>-<key>/ in it"},
-    )
-    out: str | None = field(
-        default=None,
-        metadata={"help": "where to write; null: <artifacts>/experts", "valid": "a folder, or null"},
-    )
+    artifacts: str = argument("artifacts", "where the experts are", "a folder with experts/<env>-<key>/ in it")
+    out: str | None = argument(None, "where to write; null: <artifacts>/experts", "a folder, or null")
 
 
 COLUMNS = ["iteration", "env_steps", "eval_return_mean", "eval_return_std", "wall_time_s"]

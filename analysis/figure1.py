@@ -8,11 +8,11 @@ Draws what is there, also while a sweep is still running, and says what is missi
 import logging
 import sys
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 
 from analysis.arguments import FigureArguments
-from gailfe.config.arguments import run_command
+from gailfe.config.arguments import argument, run_command
 
 DEFAULT_METRIC = "eval_return_mean"
 
@@ -34,17 +34,13 @@ Examples:
 
 @dataclass
 class Figure1Arguments(FigureArguments):
-    metric: str = field(
-        default=DEFAULT_METRIC,
-        metadata={
-            "help": "what to draw; other metrics than the default go to figure1_<metric>",
-            "valid": "eval_return_mean (return of the mean action, evaluated), return_mean (training return) "
-            "or any other column of metrics.csv",
-        },
+    metric: str = argument(
+        DEFAULT_METRIC,
+        "what to draw; other metrics than the default go to figure1_<metric>",
+        "eval_return_mean (return of the mean action, evaluated), return_mean (training return) or any other "
+        "column of metrics.csv",
     )
-    title: str | None = field(
-        default=None, metadata={"help": "a line above the panels", "valid": "any text, or null for none"}
-    )
+    title: str | None = argument(None, "a line above the panels", "any text, or null for none")
 
 
 @dataclass(frozen=True)

@@ -9,12 +9,12 @@ import json
 import logging
 import sys
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from analysis.arguments import CurvesArguments
-from gailfe.config.arguments import run_command
+from gailfe.config.arguments import argument, run_command
 
 SUMMARY = """\
 python -m analysis.summary [key=value ...]
@@ -33,13 +33,11 @@ Examples:
 
 @dataclass
 class SummaryArguments(CurvesArguments):
-    baseline: str = field(
-        default="gail",
-        metadata={
-            "help": "what the others are compared with, on the same task; of its runs with several settings, "
-            "those with the most overrides in common",
-            "valid": "an algorithm's name, or a whole label such as 'gailfe (algo.failures.window=50)'",
-        },
+    baseline: str = argument(
+        "gail",
+        "what the others are compared with, on the same task; of its runs with several settings, those with the "
+        "most overrides in common",
+        "an algorithm's name, or a whole label such as 'gailfe (algo.failures.window=50)'",
     )
 
 

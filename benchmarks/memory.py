@@ -15,9 +15,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from benchmarks.command import FOLDER, argument, each_of, run
+from benchmarks.command import FOLDER, run
 from benchmarks.measurements import machine, origin, table, versions
 from benchmarks.processes import side_by_side
+from gailfe.config.arguments import argument, each_of
 from gailfe.storage.files import write_text
 
 ENVS = ["hopper", "halfcheetah", "walker2d", "ant"]

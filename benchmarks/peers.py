@@ -16,10 +16,11 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from benchmarks.command import FOLDER, FROM_ONE, POSITIVE, YES_OR_NO, argument, each_of, run
+from benchmarks.command import FOLDER, FROM_ONE, POSITIVE, YES_OR_NO, run
 from benchmarks.measurements import Point, make_missing, missing, origin, read_rows
 from benchmarks.peer_inputs import expert_return, export_demonstrations, make_venv, our_config, run_peer
 from benchmarks.peer_table import page, records
+from gailfe.config.arguments import argument, each_of
 from gailfe.config.keys import Valid
 from gailfe.storage.files import write_text
 

@@ -13,8 +13,9 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from benchmarks.command import FOLDER, FROM_ONE, POSITIVE, YES_OR_NO, argument, each_of, run
+from benchmarks.command import FOLDER, FROM_ONE, POSITIVE, YES_OR_NO, run
 from benchmarks.measurements import Point, Row, make_missing, origin, read_rows, versions
+from gailfe.config.arguments import argument, each_of
 
 ENVS = ("hopper", "halfcheetah", "walker2d", "ant")  # those with a pretrained expert
 SWEEP_JOBS = 4

@@ -16,8 +16,9 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from benchmarks.command import FOLDER, FROM_ONE, argument, each_of, run
+from benchmarks.command import FOLDER, FROM_ONE, run
 from benchmarks.measurements import Row, machine, origin, table, versions
+from gailfe.config.arguments import argument, each_of
 from gailfe.storage.files import write_json, write_text
 
 ALGOS = ("gail", "gailfe")

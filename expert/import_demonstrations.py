@@ -7,14 +7,14 @@ import re
 import shutil
 import sys
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 
 import hydra
 from hydra.errors import HydraException
 
 from expert import arrays
-from gailfe.config.arguments import ArgumentError, CommandError, run_command
+from gailfe.config.arguments import ArgumentError, CommandError, argument, run_command
 from gailfe.config.checks import parse
 from gailfe.config.folders import CONF
 from gailfe.config.keys import ConfigError
@@ -28,16 +28,10 @@ HDF5 file, datasets at its root); rows are steps in time order, episode after ep
 
 @dataclass
 class ImportArguments:
-    source: str | None = field(
-        default=None, metadata={"help": "the arrays", "valid": "an .npz, .h5 or .hdf5 file"}
-    )
-    out: str | None = field(
-        default=None, metadata={"help": "the dataset", "valid": "a folder that isn't there yet"}
-    )
-    env: str = field(default="hopper", metadata={"help": "where they come from", "valid": "a file of conf/env/"})
-    config_dir: str | None = field(
-        default=None, metadata={"help": "a folder with env/*.yaml of yours", "valid": "a folder"}
-    )
+    source: str | None = argument(None, "the arrays", "an .npz, .h5 or .hdf5 file")
+    out: str | None = argument(None, "the dataset", "a folder that isn't there yet")
+    env: str = argument("hopper", "where they come from", "a file of conf/env/")
+    config_dir: str | None = argument(None, "a folder with env/*.yaml of yours", "a folder")
 
 
 def import_demonstrations(source: Path, out: Path, env: EnvConfig) -> str:

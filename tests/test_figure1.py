@@ -136,7 +136,7 @@ def test_wrong_argument_ends_with_a_line_that_names_key_value_and_what_is_valid(
         assert part in refused.stderr
 
 
-@pytest.mark.parametrize("argument", ["formats=png", "formats=[]", "formats=[png", "runs=null", "title"])
+@pytest.mark.parametrize("argument", ["formats=bmp", "formats=[]", "formats=[png", "runs=null", "title"])
 def test_arguments_of_the_wrong_kind_are_refused(argument, capsys):
     assert main([argument]) == 2
     assert argument in capsys.readouterr().err

@@ -12,11 +12,11 @@ from pathlib import Path
 import pytest
 
 from benchmarks import memory, peers, scaling, throughput
-from benchmarks.command import parse
 from benchmarks.measurements import read_rows
 from benchmarks.peer_table import page
 from benchmarks.scaling_report import write_report
 from benchmarks.throughput import report
+from gailfe.config.arguments import parse_arguments
 
 SPEED = Path(__file__).parents[1] / "results" / "speed"
 SCHEMAS = {
@@ -32,7 +32,7 @@ def check_commands(text: str) -> int:
     commands = re.findall(r"(?:^ {4}|`)(python -m benchmarks\..*?)(?:`|$)", text, re.MULTILINE)
     for command in commands:
         _, _, module, *arguments = shlex.split(command)
-        parse(SCHEMAS[module.removeprefix("benchmarks.")], arguments)
+        parse_arguments(SCHEMAS[module.removeprefix("benchmarks.")], arguments)
     return len(commands)
 
 
@@ -78,9 +78,9 @@ def test_help_names_every_key_and_its_examples_can_be_pasted(
         rf"python -m benchmarks\.{name} (.*?)(?: {{2,}}#.*)?$", told.split("Example")[-1], re.MULTILINE
     )
     for example in filter(None, examples):
-        parse(SCHEMAS[name], shlex.split(example))
+        parse_arguments(SCHEMAS[name], shlex.split(example))
 
 
 def test_list_needs_no_brackets() -> None:
     for text in ("env=hopper,ant", "env=[hopper,ant]"):
-        assert parse(throughput.Arguments, [text]).env == ["hopper", "ant"]
+        assert parse_arguments(throughput.Arguments, [text]).env == ["hopper", "ant"]

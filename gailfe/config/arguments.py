@@ -1,18 +1,19 @@
 """Command lines of `key=value` arguments, as Hydra's, for commands that must start quickly.
 
-A dataclass is the schema: a field is a key, its default the default, and `field(metadata=…)` holds `help`
-(one line), `valid` (what may stand there) and, where the values can be listed, `choices`.
+A dataclass is the schema: a field is a key, declared by `argument`.
 """
 
 import sys
 import typing
 from collections.abc import Callable, Sequence
-from dataclasses import Field, fields
+from dataclasses import field, fields
 from typing import Any, TypeVar
 
 from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 from yaml import YAMLError
+
+from gailfe.config.keys import Valid
 
 Schema = TypeVar("Schema")
 
@@ -23,6 +24,26 @@ class ArgumentError(ValueError):
 
 class CommandError(ValueError):
     """A command that can't do its work, though its arguments are right; the message says why."""
+
+
+def argument(default: Any, help: str, valid: Valid | str) -> Any:
+    """Declare a key of a command.
+
+    Args:
+        default: its default.
+        help: what it is for.
+        valid: what may stand there; text is only shown by `--help`, and then every value of the type is valid.
+    """
+    words, check = (valid, None) if isinstance(valid, str) else (valid.words, valid.check)
+    metadata = {"help": help, "valid": words, "check": check}
+    if isinstance(default, list):
+        return field(default_factory=default.copy, metadata=metadata)
+    return field(default=default, metadata=metadata)
+
+
+def each_of(*names: str) -> Valid:
+    """Accept a list of some of these words."""
+    return Valid(lambda chosen: chosen and set(chosen) <= set(names), f"one or more of {', '.join(names)}")
 
 
 def run_command(
@@ -58,7 +79,7 @@ def run_command(
 def parse_arguments(schema: type[Schema], arguments: Sequence[str]) -> Schema:
     """Return an instance of the dataclass `schema` with the `key=value` arguments put in.
 
-    Text is taken as it stands, so a title may hold a colon; `null` is none; lists are `[a,b]`.
+    Text is taken as it stands, so a title may hold a colon; `null` is none; lists are `a,b` or `[a,b]`.
 
     Raises:
         ArgumentError: not key=value, an unknown key, or a value that its key cannot have.
@@ -71,32 +92,30 @@ def parse_arguments(schema: type[Schema], arguments: Sequence[str]) -> Schema:
         if not equals or key not in keys:
             problem = f"unknown key {key!r} in {argument!r}" if equals else f"{argument!r} is not key=value"
             raise ArgumentError(f"{problem}; valid keys: {', '.join(keys)} (--help explains them)")
+        refusal = ArgumentError(f"{argument}: valid is {keys[key].metadata['valid']}")
+        if typing.get_origin(types[key]) is list and not value.startswith("["):
+            value = f"[{value}]"
         try:
             is_text = types[key] in (str, str | None) and value != "null"
-            entry = {key: value} if is_text else OmegaConf.from_dotlist([argument])
+            entry = {key: value} if is_text else OmegaConf.from_dotlist([f"{key}={value}"])
             config = typing.cast(DictConfig, OmegaConf.merge(config, entry))
-            check_choices(config[key], keys[key])
         except (OmegaConfBaseException, YAMLError, ValueError):
-            raise ArgumentError(f"{argument}: valid is {keys[key].metadata['valid']}") from None
+            raise refusal from None
+        check = keys[key].metadata["check"]
+        if check is not None and config[key] is not None and not check(config[key]):
+            raise refusal
     return typing.cast(Schema, OmegaConf.to_object(config))
-
-
-def check_choices(value: Any, field: Field[Any]) -> None:
-    """Raises ValueError where a list is empty or holds something that its key does not offer."""
-    choices = field.metadata.get("choices")
-    if choices and (not value or not set(value) <= set(choices)):
-        raise ValueError(value)
 
 
 def help_text(summary: str, schema: type, examples: str) -> str:
     """Return what `--help` prints: the summary, a paragraph for each key with its default, and examples."""
     defaults = OmegaConf.structured(schema)
     paragraphs = []
-    for field in fields(schema):
-        default = defaults[field.name]
+    for entry in fields(schema):
+        default = defaults[entry.name]
         shown = f"[{','.join(default)}]" if OmegaConf.is_list(default) else default
         paragraphs.append(
-            f"  {field.name}={'null' if shown is None else shown}\n"
-            f"      {field.metadata['help']}\n      valid: {field.metadata['valid']}"
+            f"  {entry.name}={'null' if shown is None else shown}\n"
+            f"      {entry.metadata['help']}\n      valid: {entry.metadata['valid']}"
         )
     return "\n".join([summary, "", "Arguments (key=value) and their defaults:", *paragraphs, "", examples])
