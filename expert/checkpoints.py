@@ -60,14 +60,14 @@ def _reliable_return(metrics: dict[str, float]) -> float:
 
 
 def earlier_checkpoints(folder: Path, count: int) -> list[Path]:
-    """The folders of `count` checkpoints of an expert's training, evenly spaced along it, the earliest first."""
+    """Return the folders of `count` checkpoints, evenly spaced in an expert's training, the earliest first."""
     paths = sorted((folder / CHECKPOINTS).glob("*"))
     count = min(count, len(paths))
     return [paths[int((i + 0.5) * len(paths) / count)] for i in range(count)]
 
 
 def evaluated_checkpoints(folder: Path) -> list[Path]:
-    """The checkpoints of an expert whose evaluation lies beside them, the earliest first."""
+    """Return the checkpoints of an expert whose evaluation lies beside them, the earliest first."""
     return [path.parent for path in sorted((folder / CHECKPOINTS).glob(f"*/{EVALUATION}"))]
 
 
