@@ -22,12 +22,12 @@ from gailfe.config.schema import Config
 from gailfe.envs.evaluation import Evaluator
 from gailfe.envs.trajectory import Annotator, Demonstrations
 from gailfe.nn.policy_file import save_policy
-from gailfe.storage.checkpoint import load_checkpoint, save_checkpoint
+from gailfe.storage.checkpoint import CheckpointError, load_checkpoint, save_checkpoint
 from gailfe.storage.files import write_json
 from gailfe.storage.names import METRICS, RECIPE, SUMMARY
 from gailfe.storage.progress import Progress
 from gailfe.storage.store import artifact_key
-from gailfe.storage.tracking import MetricsFile, Row, columns, read_rows, start_wandb
+from gailfe.storage.tracking import MetricsFile, Row, columns, read_rows, rows_checksum, start_wandb
 
 log = logging.getLogger(__name__)
 
@@ -57,9 +57,12 @@ def iterate(
     label: str,
     rows: Path,
     checkpoint: Path,
+    recipe: dict[str, Any],
     report: Callable[[Row], None] = lambda row: None,
 ) -> Done:
     """Train until `schedule.total`, or until `learner` has finished; from the checkpoint if there is one.
+
+    A damaged checkpoint, or one whose rows are no longer there, gives way to the one before it.
 
     Args:
         evaluate: the metrics of `learner.policy` after an iteration, which it is given.
@@ -67,15 +70,17 @@ def iterate(
         rows: a CSV file that gets a row an iteration. steps_per_s is of `learner.iterate` alone; wall_time_s also
             counts evaluations, and the earlier processes of this training.
         checkpoint: what a later process goes on from.
+        recipe: what decides the training's numbers, as JSON values; a checkpoint of another one is refused.
         report: gets every row once it is on disk.
 
     Returns:
         What has been done, which is more than `schedule.total` where an earlier process had a larger budget.
 
     Raises:
+        CheckpointError: if there are checkpoints, and none is whole, or the latest is of another recipe.
         FloatingPointError: if a metric or a network is no longer finite. The last checkpoint stays as it was.
     """
-    done, wall_time = _resume(learner, checkpoint, label)
+    done, wall_time = _resume(learner, checkpoint, rows, recipe, label)
     metrics = MetricsFile(rows, columns(learner.METRICS), keep=done)
     steps = learner.steps_per_iteration
     scale, unit = (steps, "steps") if steps else (1, "iterations")
@@ -97,17 +102,29 @@ def iterate(
         metrics.log(row)
         report(row)
         if last or done in schedule.checkpoint_at:
-            metrics.sync()  # the checkpoint says that these rows are there
-            state = {"learner": learner.state_dict(), "iteration": done, "wall_time_s": wall_time}
-            save_checkpoint(checkpoint, state)
+            written = metrics.sync(done)  # the checkpoint says that these rows are there
+            state = {"recipe": recipe, "iteration": done, "rows": written, "wall_time_s": wall_time}
+            save_checkpoint(checkpoint, state | {"learner": learner.state_dict()})
             saved = done
         progress.update(done * scale, _note(row))
     metrics.close()
     return Done(done, wall_time)
 
 
-def _resume(learner: Learner, checkpoint: Path, label: str) -> Done:
-    state = load_checkpoint(checkpoint)
+def _resume(learner: Learner, checkpoint: Path, rows: Path, recipe: dict[str, Any], label: str) -> Done:
+    def has_its_rows(state: dict[str, Any]) -> bool:
+        differing = differences(state["recipe"], recipe)
+        if differing:
+            raise CheckpointError(
+                f"{checkpoint} is of another training ({'; '.join(differing)}): delete it, and the same command "
+                "starts this one again"
+            )
+        there = rows_checksum(rows, state["iteration"]) == state["rows"]
+        if not there:
+            log.warning("%s no longer has the rows of iterations 1 to %d as they were", rows, state["iteration"])
+        return there
+
+    state = load_checkpoint(checkpoint, has_its_rows)
     if state is None:
         return Done(0, 0.0)
     exact = learner.load_state_dict(state["learner"])
@@ -177,6 +194,7 @@ def train(
         f"{config.env.name}/{config.algo.name}/{folder.name}",
         folder / METRICS,
         folder / CHECKPOINT,
+        recipe,
         report,
     )
     if wandb_run is not None:
@@ -207,7 +225,7 @@ def is_finished(folder: Path, recipe: dict[str, Any], num_iterations: int) -> bo
     """
     path = folder / RECIPE
     if path.exists():
-        differing = _differences(json.loads(path.read_text()), json.loads(json.dumps(recipe)))
+        differing = differences(json.loads(path.read_text()), recipe)
         if differing:
             raise ConfigError(
                 f"{folder} holds a run of another configuration ({'; '.join(differing)}): "
@@ -219,8 +237,9 @@ def is_finished(folder: Path, recipe: dict[str, Any], num_iterations: int) -> bo
     return summary["iterations"] >= num_iterations or summary["stopped_early"]
 
 
-def _differences(old: Any, new: Any, prefix: str = "") -> list[str]:
+def differences(old: Any, new: Any, prefix: str = "") -> list[str]:
+    """The keys at which two recipes differ, each with both values. A list equals a tuple, as in JSON."""
     if isinstance(old, dict) and isinstance(new, dict):
         keys = dict.fromkeys([*old, *new])
-        return [d for key in keys for d in _differences(old.get(key), new.get(key), f"{prefix}.{key}")]
-    return [] if old == new else [f"{prefix[1:]} was {old}, now {new}"]
+        return [d for key in keys for d in differences(old.get(key), new.get(key), f"{prefix}.{key}")]
+    return [] if json.dumps(old) == json.dumps(new) else [f"{prefix[1:]} was {old}, now {new}"]
