@@ -22,7 +22,7 @@ from omegaconf import DictConfig
 from gailfe.config.checks import parse
 from gailfe.config.folders import CONF
 from gailfe.config.help import help_page
-from gailfe.config.keys import ConfigError
+from gailfe.config.keys import ConfigError, Refusal
 from gailfe.config.schema import Config
 from gailfe.storage.files import write_text
 from gailfe.storage.names import FAILURE
@@ -99,7 +99,7 @@ def output_folder() -> Path:
 def report_errors(cfg: DictConfig) -> Iterator[None]:
     """Handle the exceptions of a job.
 
-    A single job ends with its error. If the configuration is wrong there is no traceback, and a job that did
+    A single job ends with its error. A `Refusal` has no traceback, and a job that did
     nothing leaves no folder. A job of a sweep writes failure.txt into its folder and does not raise, so that the
     other jobs run with every launcher; `SweepReport` names it at the end. A sweeper that chooses its jobs as it
     goes, as Optuna's does, gets the exception as well: it decides what a failed job means.
@@ -108,7 +108,7 @@ def report_errors(cfg: DictConfig) -> Iterator[None]:
     if HydraConfig.get().mode is RunMode.RUN:
         try:
             yield
-        except ConfigError as error:
+        except Refusal as error:
             _remove_unused(folder, {Path(cfg.paths.runs).absolute(), Path(cfg.paths.artifacts).absolute()})
             raise SystemExit(f"error: {error}") from error
         return

@@ -22,11 +22,12 @@ from gailfe.config.schema import Config
 from gailfe.envs.evaluation import Evaluator
 from gailfe.envs.trajectory import Annotator, Demonstrations
 from gailfe.nn.policy_file import save_policy
-from gailfe.storage.checkpoint import CheckpointError, load_checkpoint, save_checkpoint
+from gailfe.storage.checkpoint import CheckpointError, is_there, load_checkpoint, save_checkpoint
 from gailfe.storage.files import write_json
-from gailfe.storage.names import METRICS, RECIPE, SUMMARY
+from gailfe.storage.finished import check_finished, read_summary, write_summary
+from gailfe.storage.names import METRICS, RECIPE
 from gailfe.storage.progress import Progress
-from gailfe.storage.store import artifact_key
+from gailfe.storage.store import ArtifactError, artifact_key
 from gailfe.storage.tracking import MetricsFile, Row, columns, read_rows, rows_checksum, start_wandb
 
 log = logging.getLogger(__name__)
@@ -200,8 +201,8 @@ def train(
     if wandb_run is not None:
         wandb_run.finish()
     save_policy(folder, learner.policy)
-    summary = {**done._asdict(), "stopped_early": learner.finished, "last_row": read_rows(folder / METRICS)[-1]}
-    write_json(folder / SUMMARY, summary)
+    last_row = read_rows(folder / METRICS)[-1]
+    write_summary(folder, {**done._asdict(), "stopped_early": learner.finished, "last_row": last_row})
 
 
 def run_recipe(config: Config, demonstrations_key: str) -> dict[str, Any]:
@@ -218,23 +219,44 @@ def run_recipe(config: Config, demonstrations_key: str) -> dict[str, Any]:
 
 
 def is_finished(folder: Path, recipe: dict[str, Any], num_iterations: int) -> bool:
-    """Whether the run in `folder` has all its iterations, or stopped early because its algorithm had finished.
+    """Whether the run in `folder` is whole and has all its iterations, or stopped early because its algorithm had
+    finished. Of one with a damaged file the log says which, and the run's checkpoint makes it again.
 
     Raises:
         ConfigError: if `folder` holds a run of another recipe, naming the keys that differ.
+        ArtifactError: if a file is damaged, and there is no checkpoint.
     """
-    path = folder / RECIPE
-    if path.exists():
-        differing = differences(json.loads(path.read_text()), recipe)
-        if differing:
-            raise ConfigError(
-                f"{folder} holds a run of another configuration ({'; '.join(differing)}): "
-                "choose another experiment or paths.runs, or move that folder away"
-            )
-    if not (folder / SUMMARY).exists():
+    differing = differences(_recipe_of(folder) or recipe, recipe)
+    if differing:
+        raise ConfigError(
+            f"{folder} holds a run of another configuration ({'; '.join(differing)}): "
+            "choose another experiment or paths.runs, or move that folder away"
+        )
+    try:
+        summary = read_summary(folder)
+        if summary is None or (summary["iterations"] < num_iterations and not summary["stopped_early"]):
+            return False
+        check_finished(folder, summary)
+    except ArtifactError as error:
+        if not is_there(folder / CHECKPOINT):
+            raise ArtifactError(
+                f"{error}, and there is no checkpoint to make the run's files from: move {folder} away, and the "
+                "same command makes the run again"
+            ) from error
+        log.warning("%s: the run's files are made again from its checkpoint", error)
         return False
-    summary = json.loads((folder / SUMMARY).read_text())
-    return summary["iterations"] >= num_iterations or summary["stopped_early"]
+    return True
+
+
+def _recipe_of(folder: Path) -> Any:
+    """None if there is none that can be read: the checkpoint has it too, and is asked when the run goes on."""
+    try:
+        return json.loads((folder / RECIPE).read_text())
+    except FileNotFoundError:
+        return None
+    except ValueError as error:
+        log.warning("%s can't be read (%s): the checkpoint's is used", folder / RECIPE, error)
+        return None
 
 
 def differences(old: Any, new: Any, prefix: str = "") -> list[str]:

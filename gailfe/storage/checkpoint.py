@@ -12,12 +12,13 @@ from typing import Any
 import numpy as np
 import torch
 
+from gailfe.config.keys import Refusal
 from gailfe.storage.files import atomic
 
 log = logging.getLogger(__name__)
 
 
-class CheckpointError(RuntimeError):
+class CheckpointError(Refusal, RuntimeError):
     """No checkpoint can be used, though there is one: which file, and what to do."""
 
 
@@ -77,6 +78,11 @@ def load_checkpoint(path: Path, accept: Callable[[dict[str, Any]], bool] = lambd
         log.warning("no checkpoint in %s can be used: the training starts again", path.parent)
         remove_checkpoints(path)
     return None
+
+
+def is_there(path: Path) -> bool:
+    """Whether a training has a checkpoint, whole or not."""
+    return path.exists() or previous(path).exists()
 
 
 def remove_checkpoints(path: Path) -> None:
