@@ -8,6 +8,7 @@ import importlib.util
 import logging
 import os
 import shutil
+import signal
 import sys
 import traceback
 from collections.abc import Callable, Iterator
@@ -24,6 +25,7 @@ from gailfe.config.folders import CONF
 from gailfe.config.help import help_page
 from gailfe.config.keys import ConfigError, Refusal
 from gailfe.config.schema import Config
+from gailfe.stopping import Stopped, asked, check_asked, follow_sweep
 from gailfe.storage.files import write_text
 from gailfe.storage.names import FAILURE
 from gailfe.sweep import enumerates
@@ -56,7 +58,8 @@ def command(usage: str) -> Callable[[Callable[[Config], Any]], Callable[[], None
             if {"-h", "--help"} & set(sys.argv[1:]):
                 print(help_page(usage))  # Hydra's own shows parts of groups too, and takes seconds
             else:
-                hydra.main(config_path=str(CONF), config_name="config", version_base="1.3")(job)()
+                with _exit_code_of_signals():
+                    hydra.main(config_path=str(CONF), config_name="config", version_base="1.3")(job)()
 
         return main
 
@@ -90,6 +93,11 @@ def prepare(cfg: DictConfig) -> Config:
     return config
 
 
+def in_sweep() -> bool:
+    """Whether the job that is running is one of a sweep."""
+    return HydraConfig.get().mode is RunMode.MULTIRUN
+
+
 def output_folder() -> Path:
     """Where the job that is running writes."""
     return Path(HydraConfig.get().runtime.output_dir)
@@ -108,19 +116,41 @@ def report_errors(cfg: DictConfig) -> Iterator[None]:
     if HydraConfig.get().mode is RunMode.RUN:
         try:
             yield
+        except Stopped as stopped:
+            print(stopped, file=sys.stderr)
+            raise SystemExit(128 + (asked() or 0)) from stopped
         except Refusal as error:
             _remove_unused(folder, {Path(cfg.paths.runs).absolute(), Path(cfg.paths.artifacts).absolute()})
             raise SystemExit(f"error: {error}") from error
+        (folder / FAILURE).unlink(missing_ok=True)  # of a sweep's job: the run is well now
         return
+    follow_sweep()
     note = folder / FAILURE
     note.unlink(missing_ok=True)
     try:
+        check_asked()
         yield
+    except Stopped as stopped:
+        log.warning("%s: %s", folder, stopped)
+        if not enumerates(HydraConfig.get()):
+            raise
     except Exception as error:
         log.exception("%s failed", folder)
         write_text(note, f"{type(error).__name__}: {error}\n\n{traceback.format_exc()}")
         if not enumerates(HydraConfig.get()):
             raise
+
+
+@contextlib.contextmanager
+def _exit_code_of_signals() -> Iterator[None]:
+    """Ends the process with 128 + its number after a signal that asked it to stop, and without a traceback."""
+    try:
+        yield
+    except KeyboardInterrupt:
+        print("interrupted: the same command goes on from the last checkpoint", file=sys.stderr)
+        raise SystemExit(128 + signal.SIGINT) from None
+    except SystemExit as ending:
+        raise SystemExit(128 + number if (number := asked()) else ending.code) from None
 
 
 def _remove_unused(folder: Path, roots: set[Path]) -> None:

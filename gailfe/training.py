@@ -7,14 +7,11 @@ from __future__ import annotations
 
 import json
 import logging
-import math
 import time
-from collections.abc import Callable, Container, Iterator
+from collections.abc import Callable, Container
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any, NamedTuple
-
-import torch
 
 from gailfe.algorithms.learner import Learner, make_learner
 from gailfe.config.keys import ConfigError
@@ -22,6 +19,8 @@ from gailfe.config.schema import Config
 from gailfe.envs.evaluation import Evaluator
 from gailfe.envs.trajectory import Annotator, Demonstrations
 from gailfe.nn.policy_file import save_policy
+from gailfe.soundness import Watch, check_finite
+from gailfe.stopping import asked, check_asked, listening
 from gailfe.storage.checkpoint import CheckpointError, is_there, load_checkpoint, save_checkpoint
 from gailfe.storage.files import write_json
 from gailfe.storage.finished import check_finished, read_summary, write_summary
@@ -51,6 +50,7 @@ class Done(NamedTuple):
     wall_time_s: float
 
 
+@listening()
 def iterate(
     learner: Learner,
     schedule: Schedule,
@@ -80,12 +80,15 @@ def iterate(
     Raises:
         CheckpointError: if there are checkpoints, and none is whole, or the latest is of another recipe.
         FloatingPointError: if a metric or a network is no longer finite. The last checkpoint stays as it was.
+        Stopped: if a signal asked the process to stop, once the iteration is done and saved.
     """
+    check_asked()
     done, wall_time = _resume(learner, checkpoint, rows, recipe, label)
     metrics = MetricsFile(rows, columns(learner.METRICS), keep=done)
     steps = learner.steps_per_iteration
     scale, unit = (steps, "steps") if steps else (1, "iterations")
     progress = Progress(label, schedule.total * scale, done * scale, unit)
+    watch = Watch(label)
     saved = done
     while done < schedule.total and not learner.finished:
         started = time.perf_counter()
@@ -93,21 +96,25 @@ def iterate(
         row: Row = {"iteration": done, "env_steps": done * steps} | learner.iterate()
         if steps:
             row["steps_per_s"] = steps / (time.perf_counter() - started)
-        _check_finite(learner, row, saved)
+        check_finite(learner, row, saved)
         last = done == schedule.total or learner.finished
         if last or done in schedule.evaluate_at:
             row |= evaluate(done)
-            _check_finite(learner, row, saved)
+            check_finite(learner, row, saved)
         wall_time += time.perf_counter() - started
         row["wall_time_s"] = wall_time
         metrics.log(row)
         report(row)
-        if last or done in schedule.checkpoint_at:
+        watch.warn_of_standstill(row)
+        stop = asked() is not None
+        if last or stop or done in schedule.checkpoint_at:
             written = metrics.sync(done)  # the checkpoint says that these rows are there
             state = {"recipe": recipe, "iteration": done, "rows": written, "wall_time_s": wall_time}
             save_checkpoint(checkpoint, state | {"learner": learner.state_dict()})
             saved = done
         progress.update(done * scale, _note(row))
+        if stop:
+            check_asked()
     metrics.close()
     return Done(done, wall_time)
 
@@ -136,30 +143,6 @@ def _resume(learner: Learner, checkpoint: Path, rows: Path, recipe: dict[str, An
         "" if exact else "; not exactly: this environment's state can't be saved, so new episodes begin",
     )
     return Done(state["iteration"], state["wall_time_s"])
-
-
-@torch.no_grad()
-def _check_finite(learner: Learner, row: Row, saved: int) -> None:
-    spoilt = [name for name, value in row.items() if not math.isfinite(value)]
-    spoilt += _spoilt_tensors(learner)
-    if spoilt:
-        named = ", ".join(spoilt[:5]) + (f" and {len(spoilt) - 5} more" if len(spoilt) > 5 else "")
-        raise FloatingPointError(
-            f"iteration {row['iteration']}: NaN or infinite: {named}. An environment's numbers are checked when "
-            "they come, so this arose in learning, most often from too large a step (a learning rate). "
-            + (f"The checkpoint of iteration {saved} is kept" if saved else "There was no checkpoint yet")
-        )
-
-
-def _spoilt_tensors(learner: Learner) -> Iterator[str]:
-    """By their sums, which are as finite as what they are of, and the cheapest to ask for."""
-    for name, network in learner.networks.items():
-        for key, parameter in network.named_parameters(name):
-            if not math.isfinite(parameter.sum().item()):
-                yield key
-        for key, buffer in network.named_buffers(name):
-            if math.isnan(buffer.sum().item()):  # bounds of an action space may be infinite
-                yield key
 
 
 def _note(row: Row) -> str:

@@ -146,7 +146,8 @@ def test_two_processes_do_not_share_a_run_folder(sweep):
     first.kill()
     first.communicate()
     assert code == 1
-    assert "another process is at work there" in output
+    assert f"another process is at work there, process {first.pid} on " in output
+    assert "Traceback" not in output
 
 
 @pytest.mark.parametrize(
