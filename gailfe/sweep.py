@@ -15,7 +15,7 @@ from hydra.experimental.callback import Callback
 from omegaconf import DictConfig, read_write
 
 from gailfe.config.checks import parse
-from gailfe.config.folders import job_subfolder
+from gailfe.config.folders import check_paths, job_subfolder
 from gailfe.config.keys import ConfigError
 from gailfe.stopping import Stopped, asked, end_sweep, lead_sweep
 from gailfe.storage.files import write_json
@@ -31,12 +31,17 @@ class SweepReport(Callback):
     def __init__(self) -> None:
         self._jobs: dict[str, dict[str, Any]] = {}  # by subfolder
 
+    def on_run_start(self, config: DictConfig, **kwargs: Any) -> None:
+        """Check the folders of a single job, before Hydra makes the job's own. Raises SystemExit."""
+        _check_paths(config)
+
     def on_multirun_start(self, config: DictConfig, **kwargs: Any) -> None:
         """Check all jobs and list them in the sweep's folder.
 
         Raises:
             SystemExit: naming the first job that can't run. (Hydra turns any other exception into a warning.)
         """
+        _check_paths(config)
         if not enumerates(config.hydra):
             _start_study(config)
             _lead(config)
@@ -89,6 +94,13 @@ class SweepReport(Callback):
             tail = f"The same command runs the missing ones again; {FAILURE} in each folder has the traceback."
             raise SystemExit("\n".join([head, *lines, tail]))
         log.info("all %d jobs are done", len(notes))
+
+
+def _check_paths(config: DictConfig) -> None:
+    try:
+        check_paths(config.paths)
+    except ConfigError as error:
+        raise SystemExit(f"error: {error}") from error
 
 
 def _lead(config: DictConfig) -> None:
