@@ -107,10 +107,10 @@ def output_folder() -> Path:
 def report_errors(cfg: DictConfig) -> Iterator[None]:
     """Handle the exceptions of a job.
 
-    A single job ends with its error. A `Refusal` has no traceback, and a job that did
-    nothing leaves no folder. A job of a sweep writes failure.txt into its folder and does not raise, so that the
-    other jobs run with every launcher; `SweepReport` names it at the end. A sweeper that chooses its jobs as it
-    goes, as Optuna's does, gets the exception as well: it decides what a failed job means.
+    A single job ends with its error. A `Refusal` has no traceback, and a job that did nothing leaves no folder. A
+    job of a sweep writes failure.txt into its folder and does not raise, so that the other jobs run with every
+    launcher; `SweepReport` names it at the end. A sweeper that chooses its jobs as it goes, as Optuna's does, gets
+    the exception as well: it decides what a failed job means. A job that was asked to stop has not failed.
     """
     folder = output_folder()
     if HydraConfig.get().mode is RunMode.RUN:

@@ -67,18 +67,18 @@ class SweepReport(Callback):
         """Report how the sweep ended; of a study, its best trial.
 
         Raises:
-            SystemExit: if a job failed, or if its output is not in the sweep's folder.
+            SystemExit: if the sweep was asked to stop, a job failed, or its output is not in the sweep's folder.
         """
-        if not enumerates(config.hydra):
-            best = winner(config)
-            if best is not None:
-                log.info("the best trial of the study: %s", best)
-            return
         try:
             end_sweep()
         except Stopped as stopped:
             log.warning("%s", stopped)
             raise SystemExit(128 + (asked() or 0)) from stopped
+        if not enumerates(config.hydra):
+            best = winner(config)
+            if best is not None:
+                log.info("the best trial of the study: %s", best)
+            return
         notes = [Path(config.hydra.sweep.dir, subfolder, FAILURE) for subfolder in self._jobs]
         elsewhere = [note for note in notes if not note.parent.exists()]  # on a machine with other folders
         if elsewhere:
