@@ -122,11 +122,18 @@ def test_of_two_sweeps_at_once_one_waits_for_the_run_of_the_other(tmp_path: Path
     jobs = ["-m", *SHORT, "seed=0", "hydra.launcher.n_jobs=1"]  # in the sweep's own process
     first = start(tmp_path, *jobs)
     (run,) = wait_for(first, lambda: run_folders(tmp_path, 1))
-    first.send_signal(signal.SIGSTOP)  # while it holds the run
-    second = start(tmp_path, *jobs)
-    said = f"another process is at work there, process {first.pid} on "
-    wait_for(second, lambda: [path for path in run.glob("run.log") if said in path.read_text()])
-    first.send_signal(signal.SIGCONT)
+    holder = int((run / ".holder").read_text().split()[0])
+    os.kill(holder, signal.SIGSTOP)  # while it holds the run
+    try:
+        second = start(tmp_path, *jobs)
+        said = f"another process is at work there, process {holder} on "
+        deadline = time.monotonic() + 240
+        while said not in (run / "run.log").read_text():
+            assert second.poll() is None, second.communicate()[0]
+            assert time.monotonic() < deadline, "the second sweep does not say that it waits"
+            time.sleep(0.1)
+    finally:
+        os.kill(holder, signal.SIGCONT)
     finish(first)
     assert "is finished: skipped" in finish(second)
     assert not (run / "failure.txt").exists()
