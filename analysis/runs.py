@@ -20,7 +20,9 @@ from omegaconf.errors import OmegaConfBaseException
 from yaml import YAMLError
 
 from gailfe.config.arguments import CommandError
-from gailfe.storage.names import CONFIG, EXPERT_RECORD, METRICS, SUMMARY
+from gailfe.storage.finished import check_finished, read_summary
+from gailfe.storage.names import CONFIG, EXPERT_RECORD, METRICS
+from gailfe.storage.store import ArtifactError
 
 log = logging.getLogger(__name__)
 
@@ -124,16 +126,19 @@ def read_run(folder: Path) -> Run | None:
 
 
 def _stopped_after(folder: Path) -> int | None:
-    """Return the iterations of a run whose algorithm finished before the run's budget; None for other runs."""
-    path = folder / SUMMARY
+    """Return the iterations of a run whose algorithm finished before the run's budget; None for other runs.
+
+    If a file of a finished run is damaged, the log names it: what is drawn may not be what the run was.
+    """
+    stopped_after = None
     try:
-        summary = json.loads(path.read_text())
-        return int(summary["iterations"]) if summary.get("stopped_early") else None
-    except FileNotFoundError:
-        return None
-    except (ValueError, KeyError, TypeError, AttributeError) as error:
-        log.warning("%s does not say how far the run is: %s", path, error)
-        return None
+        summary = read_summary(folder)
+        if summary is not None:
+            stopped_after = int(summary["iterations"]) if summary["stopped_early"] else None
+            check_finished(folder, summary)
+    except ArtifactError as error:
+        log.warning("%s: this run is drawn as it is", error)
+    return stopped_after
 
 
 def read_metrics(path: Path) -> pd.DataFrame:

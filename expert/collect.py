@@ -19,7 +19,7 @@ from expert.contamination import Source, contaminate, contamination_recipe, log_
 from expert.demonstrations import EXPERT, FAILED, save_demonstrations
 from expert.experts import env_recipe, expert_of, make_expert
 from gailfe.commands import command
-from gailfe.config.keys import ConfigError
+from gailfe.config.keys import ConfigError, Refusal
 from gailfe.config.schema import CollectConfig, Config
 from gailfe.envs.episodes import Episodes, Transitions
 from gailfe.envs.evaluation import Evaluator
@@ -38,7 +38,7 @@ CONTAMINATION = ("contamination", "weaker_policies", "weaker_returns")
 CLEAN = [f.name for f in fields(CollectConfig) if f.name not in CONTAMINATION]  # keys of the expert's own episodes
 
 
-class NotEnoughDemonstrations(RuntimeError):
+class NotEnoughDemonstrations(Refusal, RuntimeError):
     """The expert fails too often to give as many trajectories as were asked for."""
 
 

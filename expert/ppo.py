@@ -7,13 +7,14 @@ from pathlib import Path
 from typing import Any
 
 from expert.checkpoints import checkpoint_folder, choose_expert
-from expert.experts import Expert, ExpertConfig, record_evaluation
+from expert.experts import Expert, ExpertConfig, expert_of, record_evaluation
 from gailfe.algorithms.clipped import check_minibatches
 from gailfe.algorithms.ppo import PPO, PPOConfig
 from gailfe.config.keys import AT_LEAST_ONE, check_multiple, key
 from gailfe.config.schema import Config
 from gailfe.envs.evaluation import Evaluator
 from gailfe.nn.policy_file import save_policy
+from gailfe.storage.checkpoint import remove_checkpoints
 from gailfe.storage.files import write_json
 from gailfe.storage.names import CURVE, EVALUATION
 from gailfe.storage.tracking import Row, read_rows
@@ -78,6 +79,7 @@ def train_expert(config: Config, folder: Path) -> None:
         f"{config.env.name}: expert",
         folder / CURVE,
         checkpoint,
+        expert_of(config).recipe(),
     )
     record_evaluation(folder, choose_expert(config, ppo.collector.env, folder, read_rows(folder / CURVE)))
-    checkpoint.unlink(missing_ok=True)
+    remove_checkpoints(checkpoint)

@@ -8,6 +8,7 @@ import importlib.util
 import logging
 import os
 import shutil
+import signal
 import sys
 import traceback
 from collections.abc import Callable, Iterator
@@ -22,8 +23,9 @@ from omegaconf import DictConfig
 from gailfe.config.checks import parse
 from gailfe.config.folders import CONF
 from gailfe.config.help import help_page
-from gailfe.config.keys import ConfigError
+from gailfe.config.keys import ConfigError, Refusal
 from gailfe.config.schema import Config
+from gailfe.stopping import Stopped, asked, check_asked, follow_sweep
 from gailfe.storage.files import write_text
 from gailfe.storage.names import FAILURE
 from gailfe.sweep import enumerates
@@ -56,7 +58,8 @@ def command(usage: str) -> Callable[[Callable[[Config], Any]], Callable[[], None
             if {"-h", "--help"} & set(sys.argv[1:]):
                 print(help_page(usage))  # Hydra's own shows parts of groups too, and takes seconds
             else:
-                hydra.main(config_path=str(CONF), config_name="config", version_base="1.3")(job)()
+                with _exit_code_of_signals():
+                    hydra.main(config_path=str(CONF), config_name="config", version_base="1.3")(job)()
 
         return main
 
@@ -90,6 +93,11 @@ def prepare(cfg: DictConfig) -> Config:
     return config
 
 
+def in_sweep() -> bool:
+    """Whether the job that is running is one of a sweep."""
+    return HydraConfig.get().mode is RunMode.MULTIRUN
+
+
 def output_folder() -> Path:
     """Return the folder in which the running job writes."""
     return Path(HydraConfig.get().runtime.output_dir)
@@ -99,28 +107,50 @@ def output_folder() -> Path:
 def report_errors(cfg: DictConfig) -> Iterator[None]:
     """Handle the exceptions of a job.
 
-    A single job ends with its error. If the configuration is wrong there is no traceback, and a job that did
-    nothing leaves no folder. A job of a sweep writes failure.txt into its folder and does not raise, so that the
-    other jobs run with every launcher; `SweepReport` names it at the end. A sweeper that chooses its jobs as it
-    goes, as Optuna's does, gets the exception as well: it decides what a failed job means.
+    A single job ends with its error. A `Refusal` has no traceback, and a job that did nothing leaves no folder. A
+    job of a sweep writes failure.txt into its folder and does not raise, so that the other jobs run with every
+    launcher; `SweepReport` names it at the end. A sweeper that chooses its jobs as it goes, as Optuna's does, gets
+    the exception as well: it decides what a failed job means. A job that was asked to stop has not failed.
     """
     folder = output_folder()
     if HydraConfig.get().mode is RunMode.RUN:
         try:
             yield
-        except ConfigError as error:
+        except Stopped as stopped:
+            print(stopped, file=sys.stderr)
+            raise SystemExit(128 + (asked() or 0)) from stopped
+        except Refusal as error:
             _remove_unused(folder, {Path(cfg.paths.runs).absolute(), Path(cfg.paths.artifacts).absolute()})
             raise SystemExit(f"error: {error}") from error
+        (folder / FAILURE).unlink(missing_ok=True)  # of a sweep's job: the run is well now
         return
+    follow_sweep()
     note = folder / FAILURE
     note.unlink(missing_ok=True)
     try:
+        check_asked()
         yield
+    except Stopped as stopped:
+        log.warning("%s: %s", folder, stopped)
+        if not enumerates(HydraConfig.get()):
+            raise
     except Exception as error:
         log.exception("%s failed", folder)
         write_text(note, f"{type(error).__name__}: {error}\n\n{traceback.format_exc()}")
         if not enumerates(HydraConfig.get()):
             raise
+
+
+@contextlib.contextmanager
+def _exit_code_of_signals() -> Iterator[None]:
+    """Ends the process with 128 + its number after a signal that asked it to stop, and without a traceback."""
+    try:
+        yield
+    except KeyboardInterrupt:
+        print("interrupted: the same command goes on from the last checkpoint", file=sys.stderr)
+        raise SystemExit(128 + signal.SIGINT) from None
+    except SystemExit as ending:
+        raise SystemExit(128 + number if (number := asked()) else ending.code) from None
 
 
 def _remove_unused(folder: Path, roots: set[Path]) -> None:

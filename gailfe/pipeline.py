@@ -5,8 +5,12 @@ A dataset of the user can replace the first two stages.
 
 from __future__ import annotations
 
+import contextlib
 import logging
+import os
 import shutil
+import socket
+from collections.abc import Iterator
 from dataclasses import asdict
 from pathlib import Path
 
@@ -20,9 +24,11 @@ from expert.demonstrations import load_demonstrations
 from expert.experts import expert_of, make_expert
 from expert.own_data import check_own_data, load_own_data, own_data_recipe, own_expert_record
 from expert.subsampling import choose_pairs
+from gailfe.config.keys import Refusal
 from gailfe.config.schema import Config
 from gailfe.envs.trajectory import Demonstrations
-from gailfe.storage.files import atomic, remove_partials, write_json
+from gailfe.stopping import check_asked
+from gailfe.storage.files import atomic, remove_partials, write_json, write_text
 from gailfe.storage.names import CONFIG, EVALUATION, EXPERT_RECORD
 from gailfe.storage.store import Store, artifact_key
 from gailfe.storage.tracking import check_tracking
@@ -31,17 +37,23 @@ from gailfe.training import is_finished, run_recipe, train
 log = logging.getLogger(__name__)
 
 
-class RunIsBusy(RuntimeError):
+HOLDER = ".holder"  # in a run's folder: which process has its lock
+
+
+class RunIsBusy(Refusal, RuntimeError):
     """Another process is at work in this run's folder."""
 
 
-def run(config: Config, folder: Path) -> None:
+def run(config: Config, folder: Path, wait: bool = False) -> None:
     """Run the stages that are missing, the last one in `folder`.
+
+    Args:
+        wait: for another process that is training in `folder`, as a job of a sweep does.
 
     Raises:
         ConfigError: if `folder` holds a run of another configuration, tracking can't work, or a dataset or an
             expert from elsewhere is not there or doesn't fit the environment.
-        RunIsBusy: if another process is training in `folder`.
+        RunIsBusy: if another process is training in `folder`, unless this one waits for it.
     """
     check_tracking(config)
     # An annotator that can't be called is refused now, not after the expert's training.
@@ -51,11 +63,33 @@ def run(config: Config, folder: Path) -> None:
         expert_of(config).check()
     check_contamination(config)
     folder.mkdir(parents=True, exist_ok=True)
+    with _held(folder, wait):
+        _run(config, folder)
+
+
+@contextlib.contextmanager
+def _held(folder: Path, wait: bool) -> Iterator[None]:
+    """Hold the lock of a run's folder, which ends with its process. Raises RunIsBusy, or waits."""
+    lock, holder = FileLock(folder / ".lock"), folder / HOLDER
+    waiting = False
+    while not lock.is_locked:
+        try:
+            lock.acquire(timeout=1 if waiting else 0)  # and not longer: a signal to stop ends the waiting
+        except Timeout as error:
+            other = holder.read_text() if holder.exists() else "of unknown number"
+            busy = f"{folder}: another process is at work there, process {other}"
+            if not wait:
+                raise RunIsBusy(busy) from error
+            if not waiting:
+                log.info("%s: waiting for it", busy)
+            waiting = True
+            check_asked()
     try:
-        with FileLock(folder / ".lock", timeout=0):
-            _run(config, folder)
-    except Timeout as error:
-        raise RunIsBusy(f"{folder}: another process is at work there") from error
+        write_text(holder, f"{os.getpid()} on {socket.gethostname()}")
+        yield
+    finally:
+        holder.unlink(missing_ok=True)
+        lock.release()
 
 
 def _run(config: Config, folder: Path) -> None:

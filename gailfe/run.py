@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from gailfe.commands import command, output_folder
+from gailfe.commands import command, in_sweep, output_folder
 from gailfe.config.schema import Config
 
 USAGE = """\
@@ -18,7 +18,7 @@ python -m gailfe.run -m [key=value,value ...] a sweep over all combinations, on 
 def main(config: Config) -> None:
     from gailfe.pipeline import run  # only now: --help and a refused configuration don't wait for it
 
-    run(config, output_folder())
+    run(config, output_folder(), wait=in_sweep())
 
 
 if __name__ == "__main__":

@@ -15,8 +15,9 @@ from hydra.experimental.callback import Callback
 from omegaconf import DictConfig, read_write
 
 from gailfe.config.checks import parse
-from gailfe.config.folders import job_subfolder
+from gailfe.config.folders import check_paths, job_subfolder
 from gailfe.config.keys import ConfigError
+from gailfe.stopping import Stopped, asked, end_sweep, lead_sweep
 from gailfe.storage.files import write_json
 from gailfe.storage.names import FAILURE, JOBS
 from gailfe.study import check_study, sweep_arguments, trials_to_check, winner
@@ -30,14 +31,20 @@ class SweepReport(Callback):
     def __init__(self) -> None:
         self._jobs: dict[str, dict[str, Any]] = {}  # by subfolder
 
+    def on_run_start(self, config: DictConfig, **kwargs: Any) -> None:
+        """Check the folders of a single job, before Hydra makes the job's own. Raises SystemExit."""
+        _check_paths(config)
+
     def on_multirun_start(self, config: DictConfig, **kwargs: Any) -> None:
         """Check all jobs and list them in the sweep's folder.
 
         Raises:
             SystemExit: naming the first job that can't run. (Hydra turns any other exception into a warning.)
         """
+        _check_paths(config)
         if not enumerates(config.hydra):
             _start_study(config)
+            _lead(config)
             return
         with read_write(config), read_write(config.hydra):
             # Neighbouring jobs have different environments, so that the first ones train different experts side
@@ -53,15 +60,20 @@ class SweepReport(Callback):
                 raise SystemExit(f"error: two jobs of this sweep would share the folder {subfolder}")
             self._jobs[subfolder] = names
         folder = Path(config.hydra.sweep.dir)
-        announced = json.loads((folder / JOBS).read_text()) if (folder / JOBS).exists() else {}
-        write_json(folder / JOBS, announced | self._jobs)
+        write_json(folder / JOBS, _announced(folder / JOBS) | self._jobs)
+        _lead(config)
 
     def on_multirun_end(self, config: DictConfig, **kwargs: Any) -> None:
         """Report how the sweep ended; of a study, its best trial.
 
         Raises:
-            SystemExit: if a job failed, or if its output is not in the sweep's folder.
+            SystemExit: if the sweep was asked to stop, a job failed, or its output is not in the sweep's folder.
         """
+        try:
+            end_sweep()
+        except Stopped as stopped:
+            log.warning("%s", stopped)
+            raise SystemExit(128 + (asked() or 0)) from stopped
         if not enumerates(config.hydra):
             best = winner(config)
             if best is not None:
@@ -82,6 +94,32 @@ class SweepReport(Callback):
             tail = f"The same command runs the missing ones again; {FAILURE} in each folder has the traceback."
             raise SystemExit("\n".join([head, *lines, tail]))
         log.info("all %d jobs are done", len(notes))
+
+
+def _check_paths(config: DictConfig) -> None:
+    try:
+        check_paths(config.paths)
+    except ConfigError as error:
+        raise SystemExit(f"error: {error}") from error
+
+
+def _lead(config: DictConfig) -> None:
+    if "joblib" in config.hydra.launcher._target_:  # whose workers are children of this process
+        lead_sweep(Path(config.hydra.sweep.dir))
+
+
+def _announced(path: Path) -> dict[str, Any]:
+    """The jobs of earlier sweeps; none, with a warning, where the list is damaged: it is written anew."""
+    try:
+        announced = json.loads(path.read_text())
+        if isinstance(announced, dict):
+            return announced
+    except FileNotFoundError:
+        return {}
+    except ValueError:
+        pass
+    log.warning("%s can't be read: it is written anew, with the jobs of this sweep alone", path)
+    return {}
 
 
 def _told(error: BaseException) -> str:

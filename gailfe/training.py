@@ -7,14 +7,11 @@ from __future__ import annotations
 
 import json
 import logging
-import math
 import time
-from collections.abc import Callable, Container, Iterator
+from collections.abc import Callable, Container
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any, NamedTuple
-
-import torch
 
 from gailfe.algorithms.learner import Learner, make_learner
 from gailfe.config.keys import ConfigError
@@ -22,12 +19,15 @@ from gailfe.config.schema import Config
 from gailfe.envs.evaluation import Evaluator
 from gailfe.envs.trajectory import Annotator, Demonstrations
 from gailfe.nn.policy_file import save_policy
-from gailfe.storage.checkpoint import load_checkpoint, save_checkpoint
+from gailfe.soundness import Watch, check_finite
+from gailfe.stopping import asked, check_asked, listening
+from gailfe.storage.checkpoint import CheckpointError, is_there, load_checkpoint, save_checkpoint
 from gailfe.storage.files import write_json
-from gailfe.storage.names import METRICS, RECIPE, SUMMARY
+from gailfe.storage.finished import check_finished, read_summary, write_summary
+from gailfe.storage.names import METRICS, RECIPE
 from gailfe.storage.progress import Progress
-from gailfe.storage.store import artifact_key
-from gailfe.storage.tracking import MetricsFile, Row, columns, read_rows, start_wandb
+from gailfe.storage.store import ArtifactError, artifact_key
+from gailfe.storage.tracking import MetricsFile, Row, columns, read_rows, rows_checksum, start_wandb
 
 log = logging.getLogger(__name__)
 
@@ -50,6 +50,7 @@ class Done(NamedTuple):
     wall_time_s: float
 
 
+@listening()
 def iterate(
     learner: Learner,
     schedule: Schedule,
@@ -57,9 +58,12 @@ def iterate(
     label: str,
     rows: Path,
     checkpoint: Path,
+    recipe: dict[str, Any],
     report: Callable[[Row], None] = lambda row: None,
 ) -> Done:
     """Train until `schedule.total`, or until `learner` has finished; from the checkpoint if there is one.
+
+    A damaged checkpoint, or one whose rows are no longer there, gives way to the one before it.
 
     Args:
         evaluate: from the number of an iteration, the metrics of `learner.policy` after it.
@@ -67,19 +71,24 @@ def iterate(
         rows: a CSV file that gets a row an iteration. steps_per_s is of `learner.iterate` alone; wall_time_s also
             counts evaluations, and the earlier processes of this training.
         checkpoint: what a later process goes on from.
+        recipe: what decides the training's numbers, as JSON values; a checkpoint of another one is refused.
         report: gets every row once it is on disk.
 
     Returns:
         What has been done: more than `schedule.total` if an earlier process had a larger budget.
 
     Raises:
+        CheckpointError: if there are checkpoints, and none is whole, or the latest is of another recipe.
         FloatingPointError: if a metric or a network is no longer finite. The last checkpoint stays as it was.
+        Stopped: if a signal asked the process to stop, once the iteration is done and saved.
     """
-    done, wall_time = _resume(learner, checkpoint, label)
+    check_asked()
+    done, wall_time = _resume(learner, checkpoint, rows, recipe, label)
     metrics = MetricsFile(rows, columns(learner.METRICS), keep=done)
     steps = learner.steps_per_iteration
     scale, unit = (steps, "steps") if steps else (1, "iterations")
     progress = Progress(label, schedule.total * scale, done * scale, unit)
+    watch = Watch(label)
     saved = done
     while done < schedule.total and not learner.finished:
         started = time.perf_counter()
@@ -87,27 +96,43 @@ def iterate(
         row: Row = {"iteration": done, "env_steps": done * steps} | learner.iterate()
         if steps:
             row["steps_per_s"] = steps / (time.perf_counter() - started)
-        _check_finite(learner, row, saved)
+        check_finite(learner, row, saved)
         last = done == schedule.total or learner.finished
         if last or done in schedule.evaluate_at:
             row |= evaluate(done)
-            _check_finite(learner, row, saved)
+            check_finite(learner, row, saved)
         wall_time += time.perf_counter() - started
         row["wall_time_s"] = wall_time
         metrics.log(row)
         report(row)
-        if last or done in schedule.checkpoint_at:
-            metrics.sync()  # the checkpoint says that these rows are there
-            state = {"learner": learner.state_dict(), "iteration": done, "wall_time_s": wall_time}
-            save_checkpoint(checkpoint, state)
+        watch.warn_of_standstill(row)
+        stop = asked() is not None
+        if last or stop or done in schedule.checkpoint_at:
+            written = metrics.sync(done)  # the checkpoint says that these rows are there
+            state = {"recipe": recipe, "iteration": done, "rows": written, "wall_time_s": wall_time}
+            save_checkpoint(checkpoint, state | {"learner": learner.state_dict()})
             saved = done
         progress.update(done * scale, _note(row))
+        if stop:
+            check_asked()
     metrics.close()
     return Done(done, wall_time)
 
 
-def _resume(learner: Learner, checkpoint: Path, label: str) -> Done:
-    state = load_checkpoint(checkpoint)
+def _resume(learner: Learner, checkpoint: Path, rows: Path, recipe: dict[str, Any], label: str) -> Done:
+    def has_its_rows(state: dict[str, Any]) -> bool:
+        differing = differences(state["recipe"], recipe)
+        if differing:
+            raise CheckpointError(
+                f"{checkpoint} is of another training ({'; '.join(differing)}): delete it, and the same command "
+                "starts this one again"
+            )
+        there = rows_checksum(rows, state["iteration"]) == state["rows"]
+        if not there:
+            log.warning("%s no longer has the rows of iterations 1 to %d as they were", rows, state["iteration"])
+        return there
+
+    state = load_checkpoint(checkpoint, has_its_rows)
     if state is None:
         return Done(0, 0.0)
     exact = learner.load_state_dict(state["learner"])
@@ -118,30 +143,6 @@ def _resume(learner: Learner, checkpoint: Path, label: str) -> Done:
         "" if exact else "; not exactly: this environment's state can't be saved, so new episodes begin",
     )
     return Done(state["iteration"], state["wall_time_s"])
-
-
-@torch.no_grad()
-def _check_finite(learner: Learner, row: Row, saved: int) -> None:
-    spoilt = [name for name, value in row.items() if not math.isfinite(value)]
-    spoilt += _spoilt_tensors(learner)
-    if spoilt:
-        named = ", ".join(spoilt[:5]) + (f" and {len(spoilt) - 5} more" if len(spoilt) > 5 else "")
-        raise FloatingPointError(
-            f"iteration {row['iteration']}: NaN or infinite: {named}. An environment's numbers are checked when "
-            "they come, so this arose in learning, most often from too large a step (a learning rate). "
-            + (f"The checkpoint of iteration {saved} is kept" if saved else "There was no checkpoint yet")
-        )
-
-
-def _spoilt_tensors(learner: Learner) -> Iterator[str]:
-    """Yield the names of tensors that are not finite, by their sums: the cheapest check, and as reliable."""
-    for name, network in learner.networks.items():
-        for key, parameter in network.named_parameters(name):
-            if not math.isfinite(parameter.sum().item()):
-                yield key
-        for key, buffer in network.named_buffers(name):
-            if math.isnan(buffer.sum().item()):  # bounds of an action space may be infinite
-                yield key
 
 
 def _note(row: Row) -> str:
@@ -177,13 +178,14 @@ def train(
         f"{config.env.name}/{config.algo.name}/{folder.name}",
         folder / METRICS,
         folder / CHECKPOINT,
+        recipe,
         report,
     )
     if wandb_run is not None:
         wandb_run.finish()
     save_policy(folder, learner.policy)
-    summary = {**done._asdict(), "stopped_early": learner.finished, "last_row": read_rows(folder / METRICS)[-1]}
-    write_json(folder / SUMMARY, summary)
+    last_row = read_rows(folder / METRICS)[-1]
+    write_summary(folder, {**done._asdict(), "stopped_early": learner.finished, "last_row": last_row})
 
 
 def run_recipe(config: Config, demonstrations_key: str) -> dict[str, Any]:
@@ -200,27 +202,49 @@ def run_recipe(config: Config, demonstrations_key: str) -> dict[str, Any]:
 
 
 def is_finished(folder: Path, recipe: dict[str, Any], num_iterations: int) -> bool:
-    """Return whether the run in `folder` has all its iterations, or its algorithm finished early.
+    """Whether the run in `folder` is whole and has all its iterations, or stopped early because its algorithm had
+    finished. Of one with a damaged file the log says which, and the run's checkpoint makes it again.
 
     Raises:
         ConfigError: if `folder` holds a run of another recipe, naming the keys that differ.
+        ArtifactError: if a file is damaged, and there is no checkpoint.
     """
-    path = folder / RECIPE
-    if path.exists():
-        differing = _differences(json.loads(path.read_text()), json.loads(json.dumps(recipe)))
-        if differing:
-            raise ConfigError(
-                f"{folder} holds a run of another configuration ({'; '.join(differing)}): "
-                "choose another experiment or paths.runs, or move that folder away"
-            )
-    if not (folder / SUMMARY).exists():
+    differing = differences(_recipe_of(folder) or recipe, recipe)
+    if differing:
+        raise ConfigError(
+            f"{folder} holds a run of another configuration ({'; '.join(differing)}): "
+            "choose another experiment or paths.runs, or move that folder away"
+        )
+    try:
+        summary = read_summary(folder)
+        if summary is None or (summary["iterations"] < num_iterations and not summary["stopped_early"]):
+            return False
+        check_finished(folder, summary)
+    except ArtifactError as error:
+        if not is_there(folder / CHECKPOINT):
+            raise ArtifactError(
+                f"{error}, and there is no checkpoint to make the run's files from: move {folder} away, and the "
+                "same command makes the run again"
+            ) from error
+        log.warning("%s: the run's files are made again from its checkpoint", error)
         return False
-    summary = json.loads((folder / SUMMARY).read_text())
-    return summary["iterations"] >= num_iterations or summary["stopped_early"]
+    return True
 
 
-def _differences(old: Any, new: Any, prefix: str = "") -> list[str]:
+def _recipe_of(folder: Path) -> Any:
+    """None if there is none that can be read: the checkpoint has it too, and is asked when the run goes on."""
+    try:
+        return json.loads((folder / RECIPE).read_text())
+    except FileNotFoundError:
+        return None
+    except ValueError as error:
+        log.warning("%s can't be read (%s): the checkpoint's is used", folder / RECIPE, error)
+        return None
+
+
+def differences(old: Any, new: Any, prefix: str = "") -> list[str]:
+    """The keys at which two recipes differ, each with both values. A list equals a tuple, as in JSON."""
     if isinstance(old, dict) and isinstance(new, dict):
         keys = dict.fromkeys([*old, *new])
-        return [d for key in keys for d in _differences(old.get(key), new.get(key), f"{prefix}.{key}")]
-    return [] if old == new else [f"{prefix[1:]} was {old}, now {new}"]
+        return [d for key in keys for d in differences(old.get(key), new.get(key), f"{prefix}.{key}")]
+    return [] if json.dumps(old) == json.dumps(new) else [f"{prefix[1:]} was {old}, now {new}"]

@@ -61,6 +61,28 @@ def test_a_conf_folder_of_ones_own_is_no_obstacle_and_a_refused_key_leaves_no_fo
     assert [path.name for path in folder.iterdir()] == ["conf"]
 
 
+@pytest.mark.parametrize("mode", [[], ["-m"]])
+@pytest.mark.parametrize(
+    ("argument", "said"),
+    [
+        ("paths.runs=", "paths.runs='' must be the path of a folder, not empty"),
+        ("paths.artifacts=", "paths.artifacts='' must be the path of a folder, not empty"),
+        (
+            "paths.runs=file/runs",
+            "paths.runs=file/runs must be a folder that can be written: {}/file is no folder",
+        ),
+    ],
+)
+def test_folders_that_cannot_be_written_are_refused_before_any_is_made(
+    argument: str, said: str, mode: list[str], tmp_path: Path
+) -> None:
+    (tmp_path / "file").touch()
+    done = python(tmp_path, "-m", "gailfe.run", *mode, "tracking=none", argument)
+    assert done.returncode == 1
+    assert done.stderr == f"error: {said.format(tmp_path)}\n"
+    assert [path.name for path in tmp_path.iterdir()] == ["file"]
+
+
 def test_a_refused_key_leaves_a_run_that_is_there_alone(tmp_path: Path) -> None:
     run = tmp_path / "runs/figure1/hopper/gailfe/seed=0"
     run.mkdir(parents=True)

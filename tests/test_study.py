@@ -97,6 +97,8 @@ def composed(tmp_path: Path) -> DictConfig:
 
 
 def start(config: DictConfig, *overrides: str) -> None:
+    with open_dict(config):  # not joblib, with which this process would listen to signals from now on
+        config.hydra.launcher = {"_target_": "hydra._internal.core_plugins.basic_launcher.BasicLauncher"}
     with open_dict(config):
         config.hydra.overrides.task = ["experiment=tune_expert", *overrides]
     with hydra.initialize_config_module("conf", version_base="1.3"):

@@ -16,6 +16,7 @@ def started(tmp_path, *overrides, report=None):
         {
             "hydra": {
                 "sweeper": {"_target_": sweeper, "params": {"seed": "0,1"}},
+                "launcher": {"_target_": "hydra._internal.core_plugins.basic_launcher.BasicLauncher"},
                 "overrides": {"task": list(overrides)},
                 "job": {"name": "run", "config_name": "config"},
                 "sweep": {"dir": str(tmp_path)},
@@ -41,6 +42,14 @@ def test_sweep_leaves_a_list_of_its_jobs_that_later_sweeps_extend(tmp_path):
         "hopper/gail/seed=1": {"env": "hopper", "algo": "gail", "seed": 1},
         "hopper/gailfe/seed=5": {"env": "hopper", "algo": "gailfe", "seed": 5},
     }
+
+
+@pytest.mark.parametrize("content", [b"", b"[1]", b'{"hopper/gail', bytes(range(256))])
+def test_a_damaged_list_of_jobs_is_written_anew(tmp_path, caplog, content):
+    (tmp_path / "jobs.json").write_bytes(content)
+    started(tmp_path, "env=hopper", "algo=gail")
+    assert list(json.loads((tmp_path / "jobs.json").read_text())) == ["hopper/gail/seed=0", "hopper/gail/seed=1"]
+    assert "jobs.json can't be read" in caplog.text
 
 
 @pytest.mark.parametrize(

@@ -18,6 +18,7 @@ from expert.experts import make_expert
 from gailfe.algorithms.learner import Learner, make_learner
 from gailfe.config.schema import Config
 from gailfe.envs.trajectory import Annotator, Demonstrations
+from gailfe.soundness import PATIENCE, Watch
 from gailfe.storage.store import Store
 from gailfe.storage.tracking import Row, read_rows
 from gailfe.training import is_finished, run_recipe
@@ -141,6 +142,28 @@ def test_a_discriminator_that_diverges_stops_the_run(tmp_path: Path) -> None:
     config = small_run("gail", "algo.discriminator.learning_rate=3e38")
     with pytest.raises(FloatingPointError, match=r"iteration 1: NaN or infinite: .*There was no checkpoint yet"):
         run(config, tmp_path / "run")
+
+
+STUCK = {"kl": 0.0, "surrogate_improvement": 0.0}
+SATURATED = {"d_policy": 0.9999, "d_expert": 0.0001}
+
+
+@pytest.mark.parametrize(
+    ("row", "key"), [(STUCK, "algo.trpo.max_kl"), (SATURATED, "algo.discriminator.learning_rate")]
+)
+def test_a_standstill_is_warned_of_once_and_only_after_as_many_iterations_in_a_row(
+    row: Row, key: str, caplog: pytest.LogCaptureFixture
+) -> None:
+    watch, moving = Watch("run"), {"kl": 0.01, "surrogate_improvement": 0.1, "d_policy": 0.6, "d_expert": 0.4}
+    standing = [row] * (PATIENCE - 1)
+    for iteration, other in enumerate([*standing, moving, *standing], start=1):
+        watch.warn_of_standstill({"iteration": iteration, **moving, **other})
+    assert caplog.text == ""
+    for iteration in (2 * PATIENCE, 2 * PATIENCE + 1, *range(100, 150)):
+        watch.warn_of_standstill({"iteration": iteration, **moving, **row})
+    (record,) = caplog.records
+    assert f"for {PATIENCE} iterations, up to {2 * PATIENCE}" in record.message
+    assert key in record.message
 
 
 TINY_EXPERT = [

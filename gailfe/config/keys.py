@@ -18,7 +18,11 @@ from typing import Any
 from omegaconf import MISSING
 
 
-class ConfigError(ValueError):
+class Refusal(Exception):
+    """An error whose message says all that its reader needs: a command ends with it, without a traceback."""
+
+
+class ConfigError(Refusal, ValueError):
     """A configuration that can't be run: which key, which value, and what is valid."""
 
 

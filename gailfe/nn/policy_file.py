@@ -11,8 +11,9 @@ from safetensors.torch import load_file, save_file
 
 from gailfe.nn.policy import GaussianPolicy
 from gailfe.storage.files import atomic, write_json
+from gailfe.storage.names import POLICY_FILES
 
-WEIGHTS, ARCHITECTURE = "policy.safetensors", "policy.json"
+WEIGHTS, ARCHITECTURE = POLICY_FILES
 
 
 def save_policy(folder: Path, policy: GaussianPolicy) -> None:

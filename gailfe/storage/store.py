@@ -7,12 +7,13 @@ import hashlib
 import json
 import logging
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 from typing import Any
 
 from filelock import FileLock, Timeout
 
+from gailfe.config.keys import Refusal
 from gailfe.storage.files import remove_partials, write_json
 from gailfe.storage.names import MANIFEST
 
@@ -22,7 +23,7 @@ PARTIAL = ".partial"  # the end of the name of an artefact that is being made
 CORRUPT = ".corrupt-"  # in the name of one that was damaged and moved aside; a time stamp follows
 
 
-class ArtifactError(RuntimeError):
+class ArtifactError(Refusal, RuntimeError):
     """The files of an artefact are not what its manifest says."""
 
 
@@ -101,22 +102,36 @@ def verify(folder: Path) -> dict[str, Any]:
         files = dict(manifest["files"])
     except (OSError, ValueError, KeyError, TypeError) as error:
         raise ArtifactError(f"{folder / MANIFEST} can't be read: {error}") from error
-    for name, checksum in files.items():
-        path = folder / name
-        if not path.is_file() or file_checksum(path) != checksum:
-            raise ArtifactError(f"{path} is missing or is not what {MANIFEST} says")
+    check_files(folder, files, MANIFEST)
     return manifest
 
 
 def write_manifest(folder: Path, key: str, recipe: dict[str, Any]) -> None:
     """Write the manifest of an artefact: its key, its recipe and the checksums of all files in `folder`."""
     files = sorted(path for path in folder.rglob("*") if path.is_file())
-    manifest = {
-        "key": key,
-        "recipe": recipe,
-        "files": {path.relative_to(folder).as_posix(): file_checksum(path) for path in files},
-    }
-    write_json(folder / MANIFEST, manifest)
+    write_json(folder / MANIFEST, {"key": key, "recipe": recipe, "files": checksums(folder, files)})
+
+
+def check_files(folder: Path, files: dict[str, str], source: str) -> None:
+    """Compare files with their checksums.
+
+    Args:
+        folder: of the files.
+        files: checksums as `checksums` returns them.
+        source: the name of the file that they were read from.
+
+    Raises:
+        ArtifactError: naming the first file that is missing or changed.
+    """
+    for name, checksum in files.items():
+        path = folder / name
+        if not path.is_file() or file_checksum(path) != checksum:
+            raise ArtifactError(f"{path} is missing or is not what {source} says")
+
+
+def checksums(folder: Path, files: Iterable[Path]) -> dict[str, str]:
+    """The SHA-256 of each of `files`, by its path within `folder`."""
+    return {path.relative_to(folder).as_posix(): file_checksum(path) for path in files}
 
 
 def file_checksum(path: Path) -> str:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+import hashlib
 import io
 import os
 from collections.abc import Sequence
@@ -49,7 +50,7 @@ class MetricsFile:
     """
 
     def __init__(self, path: Path, columns: Sequence[str], keep: int) -> None:
-        kept = [row for row in _complete_rows(path) if int(row["iteration"]) <= keep]
+        kept = _rows_until(path, keep)
         if len(kept) < keep:
             raise ValueError(
                 f"{path} has {len(kept)} of the {keep} rows that its checkpoint goes on from: move the folder "
@@ -59,6 +60,7 @@ class MetricsFile:
             writer = csv.DictWriter(file, columns)
             writer.writeheader()
             writer.writerows(kept)
+        self._path = path
         self._file = path.open("a", newline="")
         self._writer = csv.DictWriter(self._file, columns)
 
@@ -67,9 +69,14 @@ class MetricsFile:
         self._writer.writerow(row)
         self._file.flush()
 
-    def sync(self) -> None:
-        """Wait until all rows are on the disk itself, where a power cut can't take them."""
+    def sync(self, iteration: int) -> str:
+        """Wait until all rows are on the disk itself, where a power cut can't take them.
+
+        Returns:
+            The checksum of those up to `iteration`, as `rows_checksum` finds it.
+        """
         os.fsync(self._file.fileno())
+        return rows_checksum(self._path, iteration)
 
     def close(self) -> None:
         self._file.close()
@@ -83,11 +90,23 @@ def read_rows(path: Path) -> list[Row]:
     ]
 
 
+def rows_checksum(path: Path, iteration: int) -> str:
+    """SHA-256 of the rows up to `iteration`: of their cells by column, so that a column without values is none."""
+    cells = [[(key, cell) for key, cell in row.items() if cell] for row in _rows_until(path, iteration)]
+    return hashlib.sha256(repr(cells).encode()).hexdigest()
+
+
+def _rows_until(path: Path, iteration: int) -> list[dict[str, str]]:
+    """Rows without a number for their iteration, as of a damaged file, are left out."""
+    numbered = ((row.get("iteration") or "", row) for row in _complete_rows(path))
+    return [row for number, row in numbered if number.isdecimal() and int(number) <= iteration]
+
+
 def _complete_rows(path: Path) -> list[dict[str, str]]:
     """Read all rows, without a half-written line at the end."""
     if not path.exists():
         return []
-    text = path.read_text()
+    text = path.read_text(errors="replace")  # what is damaged must not stop who looks for what is whole
     return list(csv.DictReader(io.StringIO(text[: text.rfind("\n") + 1])))
 
 

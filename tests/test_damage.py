@@ -1,0 +1,203 @@
+"""Files of a run or of a half-trained expert are damaged: what goes on, from where, and what is said."""
+
+from __future__ import annotations
+
+import shutil
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+from algorithms import rows, run, run_killed_after, small_run, weights
+from helpers import compose
+from run_folders import make_run
+
+from analysis.runs import read_run
+from expert.experts import make_expert
+from gailfe.config.keys import ConfigError
+from gailfe.storage.checkpoint import CheckpointError
+from gailfe.storage.finished import write_summary
+from gailfe.storage.progress import Progress
+from gailfe.storage.store import ArtifactError, Store
+from gailfe.training import is_finished, run_recipe
+
+
+@pytest.fixture(scope="module")
+def whole(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A run that nothing happens to."""
+    return run(small_run("gailfe"), tmp_path_factory.mktemp("whole") / "run")
+
+
+@pytest.fixture(scope="module")
+def interrupted(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The same, killed after iteration 5: its checkpoints are of iterations 4 and 2."""
+    return run_killed_after(5, small_run("gailfe"), tmp_path_factory.mktemp("interrupted") / "run")
+
+
+@pytest.fixture
+def killed(interrupted: Path, tmp_path: Path) -> Path:
+    return Path(shutil.copytree(interrupted, tmp_path / "run"))
+
+
+def flip(path: Path) -> None:
+    content = bytearray(path.read_bytes())
+    content[len(content) // 2] ^= 4
+    path.write_bytes(content)
+
+
+def shorten(path: Path, lines: int) -> None:
+    path.write_text("".join(path.read_text().splitlines(keepends=True)[:lines]))
+
+
+DAMAGES: dict[str, tuple[Callable[[Path], object], int, str]] = {  # and after which iteration the run goes on
+    "checkpoint flipped": (lambda run: flip(run / "checkpoint/state.pt"), 2, "state.pt is damaged"),
+    "checkpoint gone": (
+        lambda run: (run / "checkpoint/state.pt").unlink(),
+        2,
+        "state_before.pt takes the place of state.pt",
+    ),
+    "rows shortened to 3": (
+        lambda run: shorten(run / "metrics.csv", 4),
+        2,
+        "no longer has the rows of iterations 1 to 4",
+    ),
+    "rows shortened to 1": (lambda run: shorten(run / "metrics.csv", 2), 0, "starts again"),
+    "rows emptied": (lambda run: (run / "metrics.csv").write_bytes(b""), 0, "starts again"),
+    "rows gone": (lambda run: (run / "metrics.csv").unlink(), 0, "starts again"),
+    "rows are garbage": (lambda run: (run / "metrics.csv").write_bytes(bytes(range(256)) * 9), 0, "starts again"),
+    "a row changed": (
+        lambda run: (run / "metrics.csv").write_text(
+            (run / "metrics.csv").read_text().replace("\n1,128", "\n1,129").replace("\n1,64", "\n1,65")
+        ),
+        0,
+        "starts again",
+    ),
+}
+
+
+@pytest.mark.parametrize(("damage", "after", "said"), DAMAGES.values(), ids=DAMAGES)
+def test_a_damaged_run_goes_on_from_where_it_is_whole_and_ends_as_if_nothing_had_happened(
+    damage: Callable[[Path], object],
+    after: int,
+    said: str,
+    killed: Path,
+    whole: Path,
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    caplog.set_level("INFO")
+    damage(killed)
+    run(small_run("gailfe"), killed)
+    assert said in caplog.text
+    assert (f"resumed after iteration {after}" in caplog.text) == (after > 0)
+    assert rows(killed) == rows(whole)
+    assert weights(killed) == weights(whole)
+
+
+def test_a_run_whose_checkpoints_are_both_damaged_is_refused_in_a_sentence_and_left_as_it_is(killed: Path) -> None:
+    files = [killed / "checkpoint/state.pt", killed / "checkpoint/state_before.pt"]
+    for file in files:
+        flip(file)
+    before = {path: path.read_bytes() for path in killed.rglob("*") if path.is_file()}
+    with pytest.raises(CheckpointError, match=f"{files[0]} and {files[1]} can't be used"):
+        run(small_run("gailfe"), killed)
+    assert before == {path: path.read_bytes() for path in killed.rglob("*") if path.is_file()}
+
+
+def test_the_checkpoint_of_another_run_is_refused_by_what_differs(killed: Path, tmp_path: Path) -> None:
+    other = run_killed_after(3, small_run("gailfe", "seed=7"), tmp_path / "other")
+    shutil.copyfile(other / "checkpoint/state.pt", killed / "checkpoint/state.pt")
+    with pytest.raises(CheckpointError, match=r"state\.pt is of another training \(seed was 7, now 0\)"):
+        run(small_run("gailfe"), killed)
+
+
+class Killed(BaseException):
+    """The end of a process, as far as a test can have it."""
+
+
+def test_an_experts_training_goes_on_from_the_checkpoint_before_a_damaged_one(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    caplog.set_level("INFO")
+    config = compose(
+        *("env=pendulum", "env.max_episode_steps=10", "expert.total_steps=768", "expert.steps_per_iteration=128"),
+        *("expert.eval_every=1", "expert.eval_episodes=1", "expert.epochs=1", "expert.finalist_episodes=1"),
+        "expert.final_eval_episodes=1",
+    )
+
+    def update(self: Progress, done: int, note: str = "") -> None:
+        if done == 4 * 128:
+            raise Killed
+
+    with monkeypatch.context() as patch:
+        patch.setattr(Progress, "update", update)
+        with pytest.raises(Killed):
+            make_expert(config, Store(tmp_path / "killed"))
+    (checkpoint,) = (tmp_path / "killed").glob("experts/*.partial/checkpoint.pt")
+    flip(checkpoint)
+    folders = [make_expert(config, Store(tmp_path / name)) for name in ("killed", "whole")]
+    assert f"{checkpoint} is damaged" in caplog.text
+    assert "resumed after iteration 3" in caplog.text
+    assert weights(folders[0]) == weights(folders[1])
+    assert sorted(path.name for path in folders[0].iterdir()) == sorted(path.name for path in folders[1].iterdir())
+    assert not list(folders[0].glob("checkpoint*.pt"))
+
+
+@pytest.fixture
+def finished(whole: Path, tmp_path: Path) -> Path:
+    return Path(shutil.copytree(whole, tmp_path / "run"))
+
+
+def is_done(folder: Path) -> bool:
+    return is_finished(folder, run_recipe(small_run("gailfe"), "key"), 6)
+
+
+HELD = ["metrics.csv", "recipe.json", "policy.safetensors", "policy.json", "config.yaml", "expert.json"]
+WAYS: dict[str, Callable[[Path], object]] = {
+    "gone": Path.unlink,
+    "emptied": lambda path: path.write_bytes(b""),
+    "cut": lambda path: path.write_bytes(path.read_bytes()[:-5]),
+    "flipped": flip,
+}
+
+
+@pytest.mark.parametrize("way", WAYS.values(), ids=WAYS)
+@pytest.mark.parametrize("name", HELD)
+def test_a_finished_run_with_a_damaged_file_is_not_called_finished(
+    name: str, way: Callable[[Path], object], tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    for held in HELD:
+        (tmp_path / held).write_text('{"seed": 0}')
+    (tmp_path / "checkpoint").mkdir()
+    (tmp_path / "checkpoint/state_before.pt").touch()
+    write_summary(tmp_path, {"iterations": 6, "stopped_early": False})
+    assert is_finished(tmp_path, {"seed": 0}, 6)
+    way(tmp_path / name)
+    if name == "recipe.json" and way is flip:
+        with pytest.raises(ConfigError, match=r"another configuration|differ"):
+            is_finished(tmp_path, {"seed": 0}, 6)
+        return
+    assert not is_finished(tmp_path, {"seed": 0}, 6)
+    assert f"{tmp_path / name} is missing or is not what summary.json says" in caplog.text
+    shutil.rmtree(tmp_path / "checkpoint")
+    with pytest.raises(ArtifactError, match=f"{name} is missing .* no checkpoint .* move {tmp_path} away"):
+        is_finished(tmp_path, {"seed": 0}, 6)
+
+
+@pytest.mark.parametrize("name", ["metrics.csv", "policy.safetensors", "recipe.json", "summary.json"])
+def test_a_damaged_finished_run_is_made_again_to_the_same_files(name: str, finished: Path, whole: Path) -> None:
+    assert is_done(finished)
+    WAYS["cut"](finished / name)
+    assert not is_done(finished)
+    run(small_run("gailfe"), finished)
+    assert is_done(finished)
+    assert rows(finished) == rows(whole)
+    assert weights(finished) == weights(whole)
+
+
+def test_a_damaged_run_that_is_drawn_is_named(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    folder = make_run(tmp_path)
+    write_summary(folder, {"iterations": 4, "stopped_early": False})
+    assert read_run(folder) is not None
+    assert caplog.text == ""
+    shorten(folder / "metrics.csv", 3)
+    assert read_run(folder) is not None
+    assert f"{folder / 'metrics.csv'} is missing or is not what summary.json says" in caplog.text
