@@ -107,7 +107,7 @@ def test_killed_run_resumes_to_the_same_metrics(sweep):
     (run_folder,) = (path.parent for path in folder.glob("killed/**/metrics.csv"))
     assert len(metrics(run_folder)) == 6  # of which the last two come after the checkpoint that is left
     assert not (run_folder / "summary.json").exists()
-    assert len(list(run_folder.glob("checkpoint/*"))) == 2  # that one, and the one that was being written
+    assert len(list(run_folder.glob("checkpoint/*"))) == 3  # the last two, and the one that was being written
     code, output = run("gailfe.run", folder, *budget, runs="killed")
     assert code == 0, output
     assert "after iteration 4" in output
