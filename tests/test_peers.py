@@ -61,8 +61,8 @@ def test_rounds_are_interleaved() -> None:
     [
         ("part=trpo", "gail, ppo"),
         ("env=ant", "hopper, halfcheetah"),
-        ("rounds=0", "whole number from 1"),
-        ("iterations=many", "whole number from 1"),
+        ("rounds=0", "at least 1"),
+        ("iterations=many", "at least 1"),
         ("max_steps=0", "or null"),
         ("seeds=0,x", "whole numbers from 0"),
         ("runs=3", "valid keys: part, env"),
