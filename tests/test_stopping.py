@@ -11,14 +11,14 @@ from pathlib import Path
 
 import pytest
 from algorithms import rows, weights
-from commands import start, wait_for
+from commands import PATIENCE, start, wait_for
 
 ITERATIONS = 30
 GAIL = ["algo=gail", "tracking=none", f"env.num_iterations={ITERATIONS}", "algo.steps_per_iteration=512"]
 
 
 def finish(process: subprocess.Popen[str], code: int = 0) -> str:
-    output, _ = process.communicate(timeout=300)
+    output, _ = process.communicate(timeout=PATIENCE)
     assert process.returncode == code, output
     assert "Traceback" not in output
     return output
@@ -32,9 +32,9 @@ def run_folders(folder: Path, count: int, min_rows: int = 3) -> list[Path]:
 
 
 def wait_until_gone(process_id: int) -> None:
-    """Fails if a process is still there after five minutes; one that nobody has reaped is gone."""
+    """Fails if a process stays; one that nobody has reaped is gone."""
     status = Path(f"/proc/{process_id}/stat")
-    deadline = time.monotonic() + 300
+    deadline = time.monotonic() + PATIENCE
     while status.exists() and status.read_text().rpartition(")")[2].split()[0] != "Z":
         assert time.monotonic() < deadline, f"process {process_id} was left behind"
         time.sleep(0.1)
@@ -117,7 +117,7 @@ def test_of_two_sweeps_at_once_one_waits_for_the_run_of_the_other(folder: Path, 
     try:
         second = start("gailfe.run", folder, *jobs, runs="two")
         said = f"another process is at work there, process {holder} on "
-        deadline = time.monotonic() + 240
+        deadline = time.monotonic() + PATIENCE
         while said not in (held / "run.log").read_text():
             assert second.poll() is None, second.communicate()[0]
             assert time.monotonic() < deadline, "the second sweep does not say that it waits"
