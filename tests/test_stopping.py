@@ -11,14 +11,16 @@ from pathlib import Path
 
 import pytest
 from algorithms import rows, weights
-from commands import start, wait_for
+from commands import PATIENCE, start, wait_for
 
 ITERATIONS = 30
 GAIL = ["algo=gail", "tracking=none", f"env.num_iterations={ITERATIONS}", "algo.steps_per_iteration=512"]
 
+IN_ONE_PROCESS = "hydra.launcher.n_jobs=1"  # the sweep's own: no worker has to start
+
 
 def finish(process: subprocess.Popen[str], code: int = 0) -> str:
-    output, _ = process.communicate(timeout=300)
+    output, _ = process.communicate(timeout=PATIENCE)
     assert process.returncode == code, output
     assert "Traceback" not in output
     return output
@@ -32,9 +34,9 @@ def run_folders(folder: Path, count: int, min_rows: int = 3) -> list[Path]:
 
 
 def wait_until_gone(process_id: int) -> None:
-    """Fails if a process is still there after five minutes; one that nobody has reaped is gone."""
+    """Fails if a process stays; one that nobody has reaped is gone."""
     status = Path(f"/proc/{process_id}/stat")
-    deadline = time.monotonic() + 300
+    deadline = time.monotonic() + PATIENCE
     while status.exists() and status.read_text().rpartition(")")[2].split()[0] != "Z":
         assert time.monotonic() < deadline, f"process {process_id} was left behind"
         time.sleep(0.1)
@@ -49,7 +51,7 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.fixture(scope="module")
 def whole(folder: Path) -> list[Path]:
     """The runs of seeds 0 and 1 that nothing happens to."""
-    finish(start("gailfe.run", folder, "-m", *GAIL, "seed=0,1", "hydra.launcher.n_jobs=1", runs="whole"))
+    finish(start("gailfe.run", folder, "-m", *GAIL, "seed=0,1", IN_ONE_PROCESS, runs="whole"))
     return run_folders(folder / "whole", 2, ITERATIONS)
 
 
@@ -74,8 +76,9 @@ def test_a_signal_to_a_sweep_ends_all_its_jobs_so_and_none_is_called_failed(
     folder: Path, whole: list[Path]
 ) -> None:
     runs = folder / "sweep"
-    jobs = ["-m", *GAIL, "seed=0,1", "hydra.launcher.n_jobs=3"]  # one worker has nothing to do
-    process = start("gailfe.run", folder, *jobs, runs="sweep")
+    jobs = ["-m", *GAIL, "seed=0,1"]
+    three = "hydra.launcher.n_jobs=3"  # workers, of which one has nothing to do
+    process = start("gailfe.run", folder, *jobs, three, runs="sweep")
     wait_for(process, lambda: run_folders(runs, 1) or run_folders(runs, 2))
     process.terminate()
     output = finish(process, 128 + signal.SIGTERM)
@@ -83,7 +86,7 @@ def test_a_signal_to_a_sweep_ends_all_its_jobs_so_and_none_is_called_failed(
     lengths = [len(rows(path.parent)) for path in runs.rglob("metrics.csv")]
     interrupted = [length for length in lengths if length < ITERATIONS]
     assert interrupted
-    again = finish(start("gailfe.run", folder, *jobs, runs="sweep"))
+    again = finish(start("gailfe.run", folder, *jobs, IN_ONE_PROCESS, runs="sweep"))
     assert sorted(map(int, re.findall(r"resumed after iteration (\d+)", again))) == sorted(interrupted)
     assert [rows(run) for run in run_folders(runs, 2)] == [rows(run) for run in whole]
     assert not list(runs.rglob("failure.txt"))
@@ -94,13 +97,13 @@ def test_a_signal_to_a_sweep_ends_all_its_jobs_so_and_none_is_called_failed(
 def test_workers_end_with_a_sweep_that_is_killed_and_the_same_command_goes_on(
     folder: Path, whole: list[Path]
 ) -> None:
-    runs, jobs = folder / "killed", ["-m", *GAIL, "seed=0,1", "hydra.launcher.n_jobs=2"]
-    process = start("gailfe.run", folder, *jobs, runs="killed")
+    runs, jobs = folder / "killed", ["-m", *GAIL, "seed=0,1"]
+    process = start("gailfe.run", folder, *jobs, "hydra.launcher.n_jobs=2", runs="killed")
     holders = wait_for(process, lambda: [path for path in runs.rglob(".holder") if path.stat().st_size])
     workers = [int(path.read_text().split()[0]) for path in holders]
     assert process.pid not in workers
     process.kill()
-    again = start("gailfe.run", folder, *jobs, runs="killed")  # its jobs wait for the other's workers
+    again = start("gailfe.run", folder, *jobs, IN_ONE_PROCESS, runs="killed")  # waits for the other's workers
     for worker in workers:
         wait_until_gone(worker)
     finish(again)
@@ -109,7 +112,7 @@ def test_workers_end_with_a_sweep_that_is_killed_and_the_same_command_goes_on(
 
 
 def test_of_two_sweeps_at_once_one_waits_for_the_run_of_the_other(folder: Path, whole: list[Path]) -> None:
-    jobs = ["-m", *GAIL, "seed=0", "hydra.launcher.n_jobs=1"]  # in the sweep's own process
+    jobs = ["-m", *GAIL, "seed=0", IN_ONE_PROCESS]
     first = start("gailfe.run", folder, *jobs, runs="two")
     (held,) = wait_for(first, lambda: run_folders(folder / "two", 1))
     holder = int((held / ".holder").read_text().split()[0])
@@ -117,7 +120,7 @@ def test_of_two_sweeps_at_once_one_waits_for_the_run_of_the_other(folder: Path, 
     try:
         second = start("gailfe.run", folder, *jobs, runs="two")
         said = f"another process is at work there, process {holder} on "
-        deadline = time.monotonic() + 240
+        deadline = time.monotonic() + PATIENCE
         while said not in (held / "run.log").read_text():
             assert second.poll() is None, second.communicate()[0]
             assert time.monotonic() < deadline, "the second sweep does not say that it waits"
