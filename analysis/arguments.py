@@ -1,5 +1,6 @@
 """The arguments that the commands of this folder share."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -16,6 +17,7 @@ class CurvesArguments:
         "a folder with run folders below it, a results folder with curves.parquet, or a results file "
         "(.parquet, .csv)",
     )
+    seeds: list[int] = argument([], "the runs that count, by their seed; []: all of them", "a list of seeds")
 
 
 @dataclass
@@ -38,3 +40,8 @@ class FigureArguments(CurvesArguments):
 def folder_of(source: Path) -> Path:
     """Return the folder of learning curves: `source` itself, or the folder that it is in where it is a file."""
     return source.parent if source.is_file() else source
+
+
+def seeds_suffix(seeds: Sequence[int]) -> str:
+    """Return what the name of a figure of these seeds alone ends with; nothing where all seeds count."""
+    return f"_seeds_{'-'.join(map(str, seeds))}" if seeds else ""

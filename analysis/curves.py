@@ -8,7 +8,7 @@ and, as algo `expert` with seed 0, the expert's evaluated return (`eval_return_m
 environment and distinct value). With contaminated demonstrations the expert is the clean one.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 import pandas as pd
@@ -23,14 +23,28 @@ VALID_SOURCES = (
 )
 
 
-def load_curves(source: Path) -> pd.DataFrame:
+def load_curves(source: Path, seeds: Sequence[int] = ()) -> pd.DataFrame:
     """Return the tidy table behind `source`: run folders, a results file, or a folder that holds one.
 
     Run folders win over a `curves.parquet` beside them, which an earlier, half-done drawing may have left.
 
+    Args:
+        seeds: the runs to take; none: all of them.
+
     Raises:
-        RunsError: nothing usable is there; the message names the path and what would be valid.
+        RunsError: nothing usable is there, or not all of the seeds; the message says what would be valid.
     """
+    curves = _load_all(source)
+    if not seeds:
+        return curves
+    of_runs = curves["algo"] != EXPERT
+    there = sorted(int(seed) for seed in curves.loc[of_runs, "seed"].unique())
+    if not set(seeds) <= set(there):
+        raise RunsError(f"seeds={list(seeds)}: the runs in {source} have the seeds {there}")
+    return curves[~of_runs | curves["seed"].isin(seeds)].reset_index(drop=True)
+
+
+def _load_all(source: Path) -> pd.DataFrame:
     if not source.exists():
         raise RunsError(f"runs={source} does not exist; {VALID_SOURCES}")
     if source.is_file():

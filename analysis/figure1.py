@@ -11,7 +11,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from analysis.arguments import FigureArguments
+from analysis.arguments import FigureArguments, seeds_suffix
 from gailfe.config.arguments import argument, run_command
 
 DEFAULT_METRIC = "eval_return_mean"
@@ -23,7 +23,8 @@ Draws the paper's Figure 1: return against iteration, one panel an environment, 
 over seeds as a line, its 95% bootstrap interval as a band, single seeds as thin lines, the expert's return as a
 horizontal line. Other settings of the algorithm are further lines, other demonstrations (or other settings of the
 task) further panels. A half-done sweep is drawn as far as it is, and what is missing is named.
-Writes the figure, and curves.csv and curves.parquet (the table behind it), and prints where."""
+Writes the figure, and curves.csv and curves.parquet (the table behind it), and prints where; of single seeds the
+figure alone."""
 
 EXAMPLES = """\
 Examples:
@@ -63,8 +64,13 @@ class Figure1:
         return "\n\n".join(part for part in parts if part)
 
 
-def draw_figure1(runs: Path, out: Path, metric: str, formats: list[str], title: str | None) -> Figure1:
+def draw_figure1(
+    runs: Path, out: Path, metric: str, formats: list[str], title: str | None, seeds: Sequence[int] = ()
+) -> Figure1:
     """Reads the curves at `runs`, writes the figure and the tables behind it into `out`.
+
+    Args:
+        seeds: the runs to draw; none: all of them. The tables, which would be a part only, are not written then.
 
     Raises:
         RunsError: `runs` is no source of curves, or has no value of `metric` (yet).
@@ -76,23 +82,27 @@ def draw_figure1(runs: Path, out: Path, metric: str, formats: list[str], title: 
     from analysis.runs import RunsError
     from analysis.sweep import announced_runs, missing_runs
 
-    curves = load_curves(runs)
+    curves = load_curves(runs, seeds)
     available = sorted(measurements(curves)["metric"].unique())
     if metric not in available:
         raise RunsError(
             f"metric={metric}: no run in {runs} has a value of it (yet); "
             f"metrics with values: {', '.join(available) or 'none, no iteration is finished'}"
         )
-    missing = missing_runs(curves, announced_runs(runs))
+    missing = missing_runs(curves, announced_runs(runs), seeds)
     figure = draw_panels(curves, metric, title, missing)
     stem = "figure1" if metric == DEFAULT_METRIC else f"figure1_{metric}"
-    paths = save_figure(figure, out, stem, formats) + save_curves(curves, out)
+    paths = save_figure(figure, out, stem + seeds_suffix(seeds), formats)
+    if not seeds:
+        paths += save_curves(curves, out)
     return Figure1(paths, final_table(curves, metric), missing)
 
 
 def work(chosen: Figure1Arguments) -> None:
     logging.basicConfig(format="%(levelname)s: %(message)s")
-    figure = draw_figure1(Path(chosen.runs), chosen.out_folder, chosen.metric, chosen.formats, chosen.title)
+    figure = draw_figure1(
+        Path(chosen.runs), chosen.out_folder, chosen.metric, chosen.formats, chosen.title, chosen.seeds
+    )
     print(figure.report())
 
 

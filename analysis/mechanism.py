@@ -11,7 +11,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from analysis.arguments import FigureArguments
+from analysis.arguments import FigureArguments, seeds_suffix
 from gailfe.config.arguments import run_command
 
 if TYPE_CHECKING:
@@ -113,12 +113,12 @@ def work(chosen: FigureArguments) -> None:
 
     logging.basicConfig(format="%(levelname)s: %(message)s")
     runs = Path(chosen.runs)
-    curves = load_curves(runs)
+    curves = load_curves(runs, chosen.seeds)
     figure = draw_mechanism(curves)
-    missing = missing_runs(curves, announced_runs(runs))
+    missing = missing_runs(curves, announced_runs(runs), chosen.seeds)
     if missing:
         print(missing_text(missing))
-    paths = save_figure(figure, chosen.out_folder, "mechanism", chosen.formats)
+    paths = save_figure(figure, chosen.out_folder, "mechanism" + seeds_suffix(chosen.seeds), chosen.formats)
     print("\n".join(["Wrote:", *(f"  {path}" for path in paths)]))
 
 

@@ -28,7 +28,8 @@ EXAMPLES = """\
 Examples:
   python -m analysis.summary runs=runs/figure1
   python -m analysis.summary runs=results/figure1/curves.parquet | tail -n 1 > summary.json
-  python -m analysis.summary runs=runs/ablation baseline=gailfe"""
+  python -m analysis.summary runs=runs/ablation baseline=gailfe
+  python -m analysis.summary runs=runs/replication seeds=[0,1,2]"""
 
 
 @dataclass
@@ -41,8 +42,11 @@ class SummaryArguments(CurvesArguments):
     )
 
 
-def summarise(runs: Path, baseline: str) -> tuple[str, list[dict[str, Any]]]:
+def summarise(runs: Path, baseline: str, seeds: Sequence[int] = ()) -> tuple[str, list[dict[str, Any]]]:
     """Return the text for people, and one record a pair of algorithms (`comparison.compare`).
+
+    Args:
+        seeds: the runs that count; none: all of them.
 
     Raises:
         RunsError: `runs` is no source of curves, has no evaluated return (yet), or no run of `baseline`.
@@ -55,7 +59,7 @@ def summarise(runs: Path, baseline: str) -> tuple[str, list[dict[str, Any]]]:
     from analysis.summary_text import LEGEND, comparison_text, panel_text, tasks_text
     from analysis.sweep import announced_runs, missing_runs, missing_text
 
-    curves = load_curves(runs)
+    curves = load_curves(runs, seeds)
     rows = measurements(curves)
     rows = rows[rows["metric"] == METRIC]
     if rows.empty:
@@ -86,13 +90,13 @@ def summarise(runs: Path, baseline: str) -> tuple[str, list[dict[str, Any]]]:
     text.append(tasks_text(tables))
     if layout.shared:
         text.append(f"All runs: {layout.shared}.")
-    text.append(missing_text(missing_runs(curves, announced_runs(runs))))
+    text.append(missing_text(missing_runs(curves, announced_runs(runs), seeds)))
     return "\n".join(text).rstrip() + "\n", records
 
 
 def work(chosen: SummaryArguments) -> None:
     logging.basicConfig(format="%(levelname)s: %(message)s")
-    text, records = summarise(Path(chosen.runs), chosen.baseline)
+    text, records = summarise(Path(chosen.runs), chosen.baseline, chosen.seeds)
     print(text)
     print(json.dumps(records, allow_nan=False))
 

@@ -3,6 +3,7 @@
 import itertools
 import json
 import logging
+from collections.abc import Sequence
 from pathlib import Path, PurePosixPath
 
 import pandas as pd
@@ -40,14 +41,16 @@ def announced_runs(source: Path) -> set[RunKey]:
         return set()
 
 
-def missing_runs(curves: pd.DataFrame, announced: set[RunKey]) -> list[str]:
+def missing_runs(curves: pd.DataFrame, announced: set[RunKey], seeds: Sequence[int] = ()) -> list[str]:
     """Describe each run that is missing or not complete: `hopper/gail/seed=2: 310 of 1000 iterations`.
 
     Args:
         curves: the tidy table.
         announced: the runs that the sweep should have; if empty, all combinations of the env, algo and seed that
             `curves` has.
+        seeds: of the announced runs that count; none: all of them.
     """
+    announced = {run for run in announced if not seeds or run[2] in seeds}
     keys = ["env", "algo", "seed"]
     runs = curves[curves["algo"] != EXPERT]
     seen = set(runs[keys].itertuples(index=False, name=None))

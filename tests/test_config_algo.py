@@ -107,6 +107,7 @@ def test_the_papers_probable_setting_is_that_of_openai_baselines() -> None:
         ("failures.lambda_max", float("inf"), "finite"),
         ("failures.lambda_min", 0.0, "greater than 0"),
         ("failures.margin", float("nan"), "finite"),
+        ("failures.reach", -0.1, "at least 0"),
         ("failures.rule", "primal", "one of dual, fixed, dual_floor, relative"),
         ("failures.source", "experts", "one of demonstrations, own, both"),
         ("failures.sampling", "steps", "one of pairs, trajectories"),

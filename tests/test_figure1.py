@@ -124,7 +124,7 @@ def test_command_draws_a_half_done_sweep_and_says_what_is_missing_and_what_it_wr
     ("argument", "named"),
     [
         ("formats=[png,gif]", ["formats=[png,gif]", "png, pdf, svg"]),
-        ("metrc=return_mean", ["metrc", "metrc=return_mean", "runs, out, formats, metric, title"]),
+        ("metrc=return_mean", ["metrc", "metrc=return_mean", "runs, seeds, out, formats, metric, title"]),
     ],
 )
 def test_wrong_argument_ends_with_a_line_that_names_key_value_and_what_is_valid(argument, named):

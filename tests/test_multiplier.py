@@ -65,6 +65,24 @@ def test_when_the_agent_imitates_a_failure_the_papers_constraint_goes_slack_and_
     assert relative.value == pytest.approx(1.0 + 200 * 0.1 * 0.1)
 
 
+def test_a_policy_that_is_far_from_imitating_the_failures_does_not_raise_lambda() -> None:
+    weight = multiplier("relative", margin=0.1, reach=0.2)
+    assert weight.slack(log_d_failed=-0.61, log_d_policy=-0.4) == 0.1  # out of reach: as if held by the margin
+    assert weight.slack(log_d_failed=-0.59, log_d_policy=-0.4) == pytest.approx(-0.59 + 0.4 - 0.1)
+    for _ in range(200):
+        move(weight, log_d_failed=-1.0, log_d_policy=-0.1)
+    assert weight.value == 0
+    without = multiplier("relative", margin=0.1)
+    move(without, log_d_failed=-1.0, log_d_policy=-0.1)
+    assert without.value > 1.0
+
+
+def test_out_of_reach_lambda_never_rises_even_with_a_negative_margin() -> None:
+    weight = multiplier("relative", margin=-0.1, reach=0.2)
+    move(weight, log_d_failed=-1.0, log_d_policy=-0.1)
+    assert weight.value == 1.0
+
+
 @pytest.mark.parametrize(
     ("rule", "overrides"),
     [
@@ -83,9 +101,12 @@ def test_a_fixed_lambda_and_one_without_a_learning_rate_are_constant(rule: str, 
 @pytest.mark.parametrize(
     ("rule", "unused"),
     [
-        ("dual", {"lambda_min": 3.0, "margin": 9.0}),
-        ("fixed", {"lambda_min": 3.0, "margin": 9.0, "lambda_learning_rate": 7.0, "lambda_max": 0.0}),
-        ("dual_floor", {"margin": 9.0}),
+        ("dual", {"lambda_min": 3.0, "margin": 9.0, "reach": 0.0}),
+        (
+            "fixed",
+            {"lambda_min": 3.0, "margin": 9.0, "reach": 0.0, "lambda_learning_rate": 7.0, "lambda_max": 0.0},
+        ),
+        ("dual_floor", {"margin": 9.0, "reach": 0.0}),
         ("relative", {"z_f": -9.0, "lambda_min": 3.0}),
     ],
 )

@@ -12,6 +12,7 @@ from run_folders import make_run
 
 from analysis.comparison import partner
 from analysis.curves import load_curves, save_curves
+from analysis.runs import RunsError
 from analysis.summary import main, summarise
 
 COMMITTED = Path(__file__).parents[1] / "results" / "figure1" / "curves.parquet"
@@ -28,6 +29,17 @@ def make_runs(root: Path, algo: str, finals: list[float], others: str = "", firs
 def records(root: Path, baseline: str = "gail") -> dict[str, dict]:
     """The JSON records by the label of the algorithm."""
     return {record["algo"]: record for record in summarise(root, baseline)[1]}
+
+
+def test_only_the_chosen_seeds_count_and_a_seed_that_is_not_there_is_refused(tmp_path):
+    make_runs(tmp_path, "gail", [1000.0, 1100.0, 9000.0])
+    make_runs(tmp_path, "gailfe", [1800.0, 1900.0, 9000.0])
+    text, (record,) = summarise(tmp_path, "gail", seeds=[0, 1])
+    assert (record["n_seeds"], record["auc_baseline"], record["auc_algo"]) == (2, 787.5, 1387.5)
+    assert record["percent_of_expert_algo"] == 92.5  # the expert's own row has no seed to choose
+    assert "Not complete" not in text
+    with pytest.raises(RunsError, match=r"seeds=\[0, 7\].*\[0, 1, 2\]"):
+        summarise(tmp_path, "gail", seeds=[0, 7])
 
 
 def test_last_line_of_the_command_is_json_with_the_documented_keys(tmp_path):

@@ -104,8 +104,8 @@ def gradient_penalty(
     """Compute E[(‖∇ logit‖ − norm)²] at random points between policy and expert pairs.
 
     It keeps D from saturating. With norm 1 this is the penalty of WGAN-GP (Gulrajani et al. 2017, equation 3), on
-    the logits; with norm 0 it is the zero-centred penalty (Thanh-Tung et al. 2019, equation 9), which lets D become
-    flat where policy and expert are alike.
+    the logits; with norm 0 it is the zero-centred penalty (Thanh-Tung et al. 2019), which lets D become flat where
+    policy and expert are alike.
 
     Args:
         policy_pairs, expert_pairs: (n, obs_dim + action_dim).
@@ -155,9 +155,7 @@ def discriminator_step(
     loss = -gailfe_objective(policy_logits, expert_logits, failed_logits, lambda_f, threshold)
     loss = loss - config.logit_entropy * logit_entropy(torch.cat([policy_logits, expert_logits]))
     if config.gradient_penalty > 0:
-        penalty = gradient_penalty(
-            discriminator, policy_pairs, expert_pairs, config.gradient_norm, generator
-        )
+        penalty = gradient_penalty(discriminator, policy_pairs, expert_pairs, config.gradient_norm, generator)
         loss = loss + config.gradient_penalty * penalty
     discriminator.zero_grad()
     loss.backward()

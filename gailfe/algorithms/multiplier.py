@@ -18,6 +18,10 @@ class MultiplierConfig:
     rule: str = key("how λ_F moves", RULE)
     z_f: float = key("Z_F of the constraint E_βF[log D] > Z_F (not relative)", LOG_PROBABILITY)
     margin: float = key("of the constraint E_βF[log D] > E_π[log D] + margin [nats] (relative)", FINITE)
+    reach: float | None = key(
+        "how far E_βF[log D] may lie below E_π[log D] for the constraint to count [nats] (relative); null: any",
+        NOT_NEGATIVE,
+    )
     lambda_init: float = key("λ_F at the start", NOT_NEGATIVE)
     lambda_learning_rate: float = key("η, the step size of λ_F; 0 holds λ_F (not fixed)", NOT_NEGATIVE)
     lambda_min: float = key("λ_F's lower bound (dual_floor)", POSITIVE)
@@ -62,6 +66,10 @@ class Multiplier:
     With Z_F as the threshold, the constraint also holds when the agent imitates a failure: D is then high on the
     policy's pairs and so on the failed ones. With `relative` the slack is then −margin, and λ_F rises.
 
+    A policy that is much farther from the expert than the failures are does not imitate them. So where E_βF[log D]
+    lies more than `reach` below E_π[log D], the relative constraint counts as held by the margin. Without that, λ_F
+    grows from the first iteration on, when every failure looks more like the expert than the policy does.
+
     The threshold is a constant in the gradient on ω. This matters for `relative` alone: as a part of the gradient,
     it would give E_π[log D] the weight 1 − λ_F, and beyond λ_F = 1 the objective has no maximum.
     """
@@ -83,6 +91,9 @@ class Multiplier:
             log_d_failed: E_βF[log D].
             log_d_policy: E_π[log D].
         """
+        config = self.config
+        if config.rule == "relative" and config.reach is not None and log_d_failed < log_d_policy - config.reach:
+            return max(config.margin, 0.0)
         return log_d_failed - self.threshold(log_d_policy)
 
     def update(self, slack: float) -> None:
