@@ -67,7 +67,7 @@ class Multiplier:
     policy's pairs and so on the failed ones. With `relative` the slack is then −margin, and λ_F rises.
 
     A policy that is much farther from the expert than the failures are does not imitate them. So where E_βF[log D]
-    lies more than `reach` below E_π[log D], the relative constraint counts as held by the margin. Without that, λ_F
+    lies more than `reach` below E_π[log D], the relative constraint counts as held by the margin. Without that λ_F
     grows from the first iteration on, when every failure looks more like the expert than the policy does.
 
     The threshold is a constant in the gradient on ω. This matters for `relative` alone: as a part of the gradient,
