@@ -175,15 +175,17 @@ def _trajectory(episode: EpisodeData, spaces: Spaces, notes: Counter[str]) -> Tr
         if array.shape[1:] != shape:
             raise ValueError(f"{name} have shape {array.shape}, must be (T, {shape[0]})")
         if not np.isfinite(array).all():
-            raise ValueError(f"{name} must be finite, got NaN or infinity")
+            raise ValueError(f"{name} must be finite, got NaN or infinity in step {first_row(~np.isfinite(array))}")
     if 0 < len(observations) == len(actions):
         notes["lack the observation that they ended in: the last one is repeated"] += 1
         observations = np.concatenate([observations, observations[-1:]])
-    low, high = spaces.action.low, spaces.action.high
-    # A bound of a float64 space may lie between two float32: an action at it is rounded, and not beyond it.
-    if ((actions < np.nextafter(low, -np.inf)) | (actions > np.nextafter(high, np.inf))).any():
-        notes["hold actions beyond the environment's bounds: clipped"] += 1
-    actions = np.clip(actions, low, high)
+    beyond = beyond_bounds(actions, spaces.action)
+    if beyond.any():
+        raise ValueError(
+            f"actions must be within the bounds of env.id={spaces.env_id}, got {actions[first_row(beyond)]} in step "
+            f"{first_row(beyond)}: clip them if the environment did so"
+        )
+    actions = np.clip(actions, spaces.action.low, spaces.action.high)
     if not np.isfinite(rewards).all():
         notes["have unknown rewards: there is no expert line, and annotators can't go by return"] += 1
     if np.any(episode.terminations[:-1]) or np.any(episode.truncations[:-1]):

@@ -29,6 +29,7 @@ from gailfe.config.schema import Config
 from gailfe.envs.trajectory import Demonstrations
 from gailfe.stopping import check_asked
 from gailfe.storage.files import atomic, remove_partials, write_json, write_text
+from gailfe.storage.locks import run_lock
 from gailfe.storage.names import CONFIG, EVALUATION, EXPERT_RECORD
 from gailfe.storage.store import Store, artifact_key
 from gailfe.storage.tracking import check_tracking
@@ -70,11 +71,12 @@ def run(config: Config, folder: Path, wait: bool = False) -> None:
 @contextlib.contextmanager
 def _held(folder: Path, wait: bool) -> Iterator[None]:
     """Hold the lock of a run's folder, which ends with its process. Raises RunIsBusy, or waits."""
-    lock, holder = FileLock(folder / ".lock"), folder / HOLDER
+    lock, holder = FileLock(run_lock(folder)), folder / HOLDER
     waiting = False
     while not lock.is_locked:
         try:
-            lock.acquire(timeout=1 if waiting else 0)  # and not longer: a signal to stop ends the waiting
+            # Not 0, for others may look whether it is held; not long, for a signal to stop ends the waiting.
+            lock.acquire(timeout=1 if waiting else 0.2)
         except Timeout as error:
             other = holder.read_text() if holder.exists() else "of unknown number"
             busy = f"{folder}: another process is at work there, process {other}"
