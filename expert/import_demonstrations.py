@@ -49,7 +49,7 @@ def import_demonstrations(source: Path, out: Path, env: EnvConfig) -> str:
         raise ConfigError(f"out={out} must be a folder that isn't there yet")
     spaces = check_env(env)
     found = arrays.read_arrays(source)
-    arrays.check_arrays(found, spaces.observation_dim, spaces.action_dim)
+    arrays.check_arrays(found, spaces.observation, spaces.action)
     trajectories = arrays.cut_episodes(found)
     name = re.sub(r"\W", "_", out.name)
     partial = out.with_name(out.name + ".partial")

@@ -49,6 +49,11 @@ def choose_pairs(expert: Sequence[Trajectory], settings: DemonstrationsConfig, s
         "demonstrations: %d of %d trajectories, %d of %d state-action pairs",
         *(len(kept), len(expert), sum(map(len, kept)), sum(map(len, expert))),
     )
+    if settings.subsample > 1 and all(len(trajectory) == 1 for trajectory in kept):
+        log.warning(
+            "demonstrations.subsample=%d is not below the length of any trajectory: one pair of each is left",
+            settings.subsample,
+        )
     return kept
 
 

@@ -49,6 +49,7 @@ def command(usage: str) -> Callable[[Callable[[Config], Any]], Callable[[], None
     def decorate(task: Callable[[Config], Any]) -> Callable[[], None]:
         @functools.wraps(task)  # Hydra names the job after the task's module
         def job(cfg: DictConfig) -> Any:
+            logging.raiseExceptions = False  # where a line of a log can't be written, as on a full disk
             with report_errors(cfg):
                 return task(prepare(cfg))
             return None
@@ -111,9 +112,10 @@ def report_errors(cfg: DictConfig) -> Iterator[None]:
     """Handle the exceptions of a job.
 
     A single job ends with its error. A `Refusal` has no traceback, and a job that did nothing leaves no folder. A
-    job of a sweep tells the sweep and does not raise, so that the other jobs run with every launcher; `SweepReport`
-    names it at the end, and failure.txt stays in its folder. A sweeper that chooses its jobs as it goes, as Optuna's does, gets
-    the exception as well: it decides what a failed job means. A job that was asked to stop has not failed.
+    job of a sweep tells the sweep, leaves failure.txt in its folder and does not raise, so that the other jobs run
+    with every launcher; `SweepReport` names it at the end. A sweeper that chooses its jobs as it goes, as Optuna's
+    does, gets the exception as well: it decides what a failed job means. A job that was asked to stop has not
+    failed.
     """
     folder = output_folder()
     if HydraConfig.get().mode is RunMode.RUN:
@@ -154,8 +156,9 @@ def report_errors(cfg: DictConfig) -> Iterator[None]:
 def _leave_note(folder: Path, text: str) -> None:
     """Write failure.txt; not into the folder of a run that is well or that another process is at work on: what
     failed is this job, not that run."""
-    if not is_held(run_lock(folder)) and not is_well(folder):
-        write_text(folder / FAILURE, text)
+    with contextlib.suppress(OSError):  # the disk may be full: the sweep tells of the job all the same
+        if not is_held(run_lock(folder)) and not is_well(folder):
+            write_text(folder / FAILURE, text)
 
 
 @contextlib.contextmanager

@@ -1,12 +1,13 @@
 """How a sweep and its jobs know of each other, with every launcher: by a folder that the sweep has while it lasts.
 
-    alive    a lock that the sweep's process holds; who can take it knows that the sweep has ended, in whatever way
-    stop     is there once the sweep was asked to stop
-    <n>      how job n ended: empty, or its error in a line; a job that was killed leaves none
+alive    a lock that the sweep's process holds; who can take it knows that the sweep has ended, in whatever way
+stop     is there once the sweep was asked to stop
+<n>      how job n ended: empty, or its error in a line; a job that was killed leaves none
 """
 
 from __future__ import annotations
 
+import contextlib
 import logging
 import os
 import secrets
@@ -45,7 +46,9 @@ def lead(parent: Path, tell_of_signals: bool) -> str:
     parent.mkdir(parents=True, exist_ok=True)
     folder = parent.absolute() / f"{PREFIX}{os.getpid()}-{secrets.token_hex(4)}"
     alive = FileLock(folder / ALIVE)
-    with FileLock(parent / ".sweeps.lock"):  # or another sweep could take this one, which holds nothing yet, for ended
+    with FileLock(
+        parent / ".sweeps.lock"
+    ):  # or another sweep could take this one, which holds nothing yet, for ended
         for other in parent.glob(f"{PREFIX}*"):
             if not is_held(other / ALIVE):
                 shutil.rmtree(other, ignore_errors=True)
@@ -76,14 +79,15 @@ def tell(number: int, error: str = "") -> None:
     """Leave word for the sweep of this process, or of the job that it runs, of how job `number` ended."""
     folder = Path(_leading[0].lock_file).parent if _leading else _folder_of_job()
     if folder is not None and folder.exists():  # a job that Slurm runs can outlive its sweep
-        write_text(folder / str(number), " ".join(error.splitlines()[:1]))
+        with contextlib.suppress(OSError):  # on a full disk
+            write_text(folder / str(number), " ".join(error.splitlines()[:1]))
 
 
 def follow() -> None:
     """Make this process, if it is a worker of a sweep, stop when the sweep is asked to, and end with the sweep.
 
-    A worker whose sweep was killed would go on, hold the locks of its runs, and wait for jobs that never come. Only
-    Slurm's jobs are meant to outlive the command that waits for them.
+    A worker whose sweep was killed would go on, hold the locks of its runs, and wait for jobs that never come.
+    Only Slurm's jobs are meant to outlive the command that waits for them.
     """
     folder = _folder_of_job()
     outlives = "SlurmLauncher" in HydraConfig.get().launcher._target_

@@ -22,6 +22,7 @@ from expert.collect import demonstrations_recipe, make_demonstrations
 from expert.contamination import check_contamination, contaminate_own
 from expert.demonstrations import load_demonstrations
 from expert.experts import expert_of, make_expert
+from expert.own_data import KEYS as DATASETS
 from expert.own_data import check_own_data, load_own_data, own_data_recipe, own_expert_record
 from expert.subsampling import choose_pairs
 from gailfe.config.keys import Refusal
@@ -98,6 +99,8 @@ def _run(config: Config, folder: Path) -> None:
     own = config.demonstrations.dataset is not None
     inputs = own_data_recipe(config) if own else demonstrations_recipe(config)
     recipe = run_recipe(config, artifact_key(inputs))
+    if own:
+        recipe["datasets"] = {key: inputs[key] for key in DATASETS if key in inputs}  # their checksums
     if is_finished(folder, recipe, config.env.num_iterations):
         log.info("%s is finished: skipped", folder)
         return

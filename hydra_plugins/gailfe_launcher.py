@@ -1,7 +1,7 @@
 """Hydra's launcher `workers`: the jobs of a sweep side by side on this machine, each in a process for itself.
 
 It is Hydra's joblib launcher, but for one thing. When the system kills a worker of joblib's pool, as it does where
-memory runs out, joblib kills all the others. Here every worker is a pool of its own: only the job ends that it had.
+memory runs out, joblib kills all the others. Here every worker is a pool of its own: only its job ends with it.
 (Hydra takes launchers only from the package `hydra_plugins`.)
 """
 
@@ -25,7 +25,11 @@ from gailfe.stopping import asked
 
 log = logging.getLogger(__name__)
 
-ONE_THREAD = ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS")  # or the jobs would fight over the cores
+ONE_THREAD = (
+    "OMP_NUM_THREADS",
+    "OPENBLAS_NUM_THREADS",
+    "MKL_NUM_THREADS",
+)  # else jobs fight over the cores
 
 
 @dataclass

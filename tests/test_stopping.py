@@ -13,6 +13,10 @@ from pathlib import Path
 import pytest
 from algorithms import rows, weights
 from commands import wait_for
+from filelock import FileLock
+
+from gailfe.storage.finished import write_summary
+from gailfe.storage.locks import run_lock
 
 ITERATIONS = 30
 SHORT = [
@@ -20,6 +24,14 @@ SHORT = [
     *("demonstrations.num_trajectories=2", "evaluation.episodes=1", "tracking=none", "algo=gail"),
     "algo.steps_per_iteration=512",
 ]
+
+
+PLUGINS = {
+    "workers": "gailfe_launcher",
+    "joblib": "hydra_joblib_launcher",
+    "submitit_local": "hydra_submitit_launcher",
+    "ray": "hydra_ray_launcher",
+}
 
 
 def start(folder: Path, *arguments: str, module: str = "gailfe.run") -> subprocess.Popen[str]:
@@ -97,17 +109,24 @@ def test_a_signal_to_a_sweep_ends_all_its_jobs_so_and_none_is_called_failed(
     assert sorted(map(int, re.findall(r"resumed after iteration (\d+)", again))) == sorted(interrupted)
     assert [rows(run) for run in run_folders(tmp_path, 2)] == [rows(run) for run in whole]
     assert not list(tmp_path.glob("runs/**/failure.txt"))
-    assert not list(tmp_path.glob("runs/**/.stop-*"))
+    assert not list(tmp_path.glob("runs/**/.sweep-*"))
+
+
+def workers_of(folder: Path, count: int) -> dict[Path, int]:
+    """The processes that are training below `folder`, by their runs; none before there are `count` of them."""
+    found = {path.parent: path.read_text().split() for path in folder.glob("runs/**/.holder")}
+    return {run: int(words[0]) for run, words in found.items() if words} if len(found) == count else {}
 
 
 @pytest.mark.skipif(not Path("/proc/self/stat").exists(), reason="needs /proc")
+@pytest.mark.parametrize("launcher", ["workers", "joblib", "submitit_local", "ray"])
 def test_workers_end_with_a_sweep_that_is_killed_and_the_same_command_goes_on(
-    tmp_path: Path, whole: list[Path]
+    launcher: str, tmp_path: Path, whole: list[Path]
 ) -> None:
-    jobs = ["-m", *SHORT, "seed=0,1", "hydra.launcher.n_jobs=2"]
+    pytest.importorskip(f"hydra_plugins.{PLUGINS[launcher]}")
+    jobs = ["-m", *SHORT, "seed=0,1", f"hydra/launcher={launcher}"]
     process = start(tmp_path, *jobs)
-    holders = wait_for(process, lambda: [path for path in tmp_path.glob("runs/**/.holder") if path.stat().st_size])
-    workers = [int(path.read_text().split()[0]) for path in holders]
+    workers = list(wait_for(process, lambda: [*workers_of(tmp_path, 2).values()]))
     assert process.pid not in workers
     process.kill()
     again = start(tmp_path, *jobs)  # at once: its jobs wait for the workers of the other
@@ -118,8 +137,40 @@ def test_workers_end_with_a_sweep_that_is_killed_and_the_same_command_goes_on(
     assert [rows(run) for run in run_folders(tmp_path, 2)] == [rows(run) for run in whole]
 
 
+def test_a_worker_that_is_killed_ends_its_own_job_only_and_the_same_command_makes_just_that_one(
+    tmp_path: Path, whole: list[Path]
+) -> None:
+    jobs = ["-m", *SHORT, "seed=0,1", "hydra.launcher.n_jobs=2"]
+    process = start(tmp_path, *jobs)
+    wait_for(process, lambda: run_folders(tmp_path, 2))
+    killed, other = sorted(workers_of(tmp_path, 2))
+    os.kill(workers_of(tmp_path, 2)[killed], signal.SIGKILL)  # as the system does where memory runs out
+    output = finish(process, 1)
+    assert f"1 of 2 jobs failed:\n  {killed}: its process was killed" in output
+    assert rows(other) == rows(whole[1])
+    again = finish(start(tmp_path, *jobs))
+    assert again.count("is finished: skipped") == 1
+    assert f"{other} is finished: skipped" in again
+    assert [rows(run) for run in run_folders(tmp_path, 2)] == [rows(run) for run in whole]
+
+
+def test_a_job_that_is_refused_leaves_no_note_in_a_run_that_is_well_or_at_work(tmp_path: Path) -> None:
+    at_work, well, neither = (tmp_path / f"runs/figure1/hopper/gail/seed={seed}" for seed in (0, 1, 2))
+    for run in (at_work, well):
+        run.mkdir(parents=True)
+        (run / "metrics.csv").write_text("iteration\n")
+    write_summary(well, {"iterations": 1, "stopped_early": False})
+    with FileLock(run_lock(at_work)):
+        sweep = start(tmp_path, "-m", "env=hopper", "algo=gail", "seed=0,1,2", "tracking=none", "device=cuda:99")
+        output = finish(sweep, 1)
+    assert "3 of 3 jobs failed" in output
+    assert all(f"{run}: ConfigError: device=cuda:99" in output for run in (at_work, well, neither))
+    assert list(tmp_path.glob("runs/**/failure.txt")) == [neither / "failure.txt"]
+    assert (neither / "failure.txt").read_text().startswith("ConfigError: device=cuda:99")
+
+
 def test_of_two_sweeps_at_once_one_waits_for_the_run_of_the_other(tmp_path: Path, whole: list[Path]) -> None:
-    jobs = ["-m", *SHORT, "seed=0", "hydra.launcher.n_jobs=1"]  # in the sweep's own process
+    jobs = ["-m", *SHORT, "seed=0", "hydra.launcher.n_jobs=1"]
     first = start(tmp_path, *jobs)
     (run,) = wait_for(first, lambda: run_folders(tmp_path, 1))
     holder = int((run / ".holder").read_text().split()[0])

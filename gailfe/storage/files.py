@@ -34,8 +34,8 @@ def room_for(path: Path) -> Iterator[None]:
         if isinstance(error, DiskFull) or not _lacks_room(error):
             raise
         raise DiskFull(
-            f"the disk is full: there is no room for {path}. What was there before is as it was; make room, and the "
-            "same command goes on"
+            f"the disk is full: there is no room for {path}. What was there before is as it was; make room, and "
+            "the same command goes on"
         ) from error
 
 

@@ -1,4 +1,4 @@
-"""The locks of runs, artefacts and sweeps: files that a process holds (`flock`), and that are free when it ends."""
+"""The locks of runs, artefacts and sweeps: files that a process holds (`flock`), free as soon as it ends."""
 
 from __future__ import annotations
 
