@@ -176,6 +176,7 @@ DAMAGES: dict[str, Callable[[Path], object]] = {
     "a file emptied": lambda folder: (folder / "weights.bin").write_bytes(b""),
     "half a manifest": lambda folder: (folder / MANIFEST).write_text('{"files": {'),
     "another manifest": lambda folder: (folder / MANIFEST).write_text("[]"),
+    "a manifest of nothing": lambda folder: (folder / MANIFEST).write_text('{"files": {}}'),
     "no manifest": lambda folder: (folder / MANIFEST).unlink(),
 }
 
