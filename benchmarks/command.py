@@ -12,8 +12,6 @@ from gailfe.config.keys import Valid
 
 Schema = TypeVar("Schema")
 
-FROM_ONE = Valid(lambda number: number >= 1, "a whole number from 1")
-POSITIVE = Valid(lambda number: number > 0, "greater than 0")
 YES_OR_NO = "true or false"
 FOLDER = Valid(lambda path: path != "", "a folder, made where it does not exist")
 

@@ -1,10 +1,17 @@
-"""Compares speed with other codebases, each in a separate virtual environment.
+"""`python -m benchmarks.peers` compares speed with other codebases, each in a separate virtual environment.
 
-    python -m benchmarks.peers part=gail
+  part=gail     environment steps a second while imitating: imitation (TRPO of sb3-contrib) and TorchRL
+  part=ppo      seconds of learning until the expert's mean action returns 2500 (Hopper) or 4000 (HalfCheetah):
+                Stable-Baselines3 with the hyperparameters of RL Baselines3 Zoo
+  part=imitate  seconds of learning and environment steps until the mean action returns 80% of the expert, all from
+                the same demonstrations: imitation's GAIL with its authors' tuned settings, TorchRL's with those of
+                its example. Hours: each may take max_seconds a task and seed, evaluations not counted
 
-Each uses one thread; measurements are made one at a time, in interleaved rounds, so that a busy minute of the
-machine affects all codebases. Every measurement is at once a line of peers.jsonl; the same command continues
-there.
+Each uses one thread. Measurements are made one at a time, in interleaved rounds, so that a busy minute of the
+machine affects all codebases; use the machine for nothing else meanwhile. Each is at once a line of
+<out>/peers.jsonl, and <out>/peers.md is written at the end. The same command continues an interrupted comparison;
+measurements of another commit or processor are made again. The last line is JSON: the results of part=imitate, an
+object for each task and codebase.
 """
 
 from __future__ import annotations
@@ -16,12 +23,12 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from benchmarks.command import FOLDER, FROM_ONE, POSITIVE, YES_OR_NO, run
+from benchmarks.command import FOLDER, YES_OR_NO, run
 from benchmarks.measurements import Point, make_missing, missing, origin, read_rows
 from benchmarks.peer_inputs import expert_return, export_demonstrations, make_venv, our_config, run_peer
 from benchmarks.peer_table import page, records
 from gailfe.config.arguments import argument, each_of
-from gailfe.config.keys import Valid
+from gailfe.config.keys import AT_LEAST_ONE, POSITIVE, Valid
 from gailfe.storage.files import write_text
 
 PEERS = {  # of each part, in the order of a round
@@ -34,20 +41,6 @@ SHARE = 0.8  # of the pretrained expert's return, which ends part=imitate
 IMITATE_STEPS = 3_000_000  # its cap of environment steps
 IMITATE_INTERVAL = 20_480  # environment steps between its evaluations: whole iterations of 1024, 2048 and 4096
 IMITATE_EPISODES = 10  # of an evaluation
-
-SUMMARY = """\
-python -m benchmarks.peers [key=value ...]
-
-Compares speed with other codebases, one thread each.
-  part=gail     environment steps a second while imitating: imitation (TRPO of sb3-contrib) and TorchRL
-  part=ppo      seconds of learning until the expert's mean action returns 2500 (Hopper) or 4000 (HalfCheetah):
-                Stable-Baselines3 with the hyperparameters of RL Baselines3 Zoo
-  part=imitate  seconds of learning and environment steps until the mean action returns 80% of the expert, all from
-                the same demonstrations: imitation's GAIL with its authors' tuned settings, TorchRL's with those of
-                its example. Hours: each may take max_seconds a task and seed, evaluations not counted
-Appends every measurement to <out>/peers.jsonl and writes <out>/peers.md at the end. The same command continues
-an interrupted comparison; measurements of another commit or processor are made again. The last line is JSON: the
-results of part=imitate, an object for each task and codebase. Use the machine for nothing else meanwhile."""
 
 EXAMPLES = """\
 Examples:
@@ -62,12 +55,12 @@ Examples:
 class PeersArguments:
     part: list[str] = argument(["gail", "ppo"], "what to compare", each_of(*PEERS))
     env: list[str] = argument(list(TARGETS), "on which tasks", each_of(*TARGETS))
-    rounds: int = argument(5, "part=gail: measurements of each codebase", FROM_ONE)
+    rounds: int = argument(5, "part=gail: measurements of each codebase", AT_LEAST_ONE)
     iterations: int = argument(
         100,
         "part=gail: timed iterations of a measurement; before them, a fifth of that number isn't timed. With "
         "hundreds, ours has the same share of evaluations and checkpoints as in a whole run",
-        FROM_ONE,
+        AT_LEAST_ONE,
     )
     seeds: list[str] = argument(
         ["0", "1", "2"],
@@ -79,7 +72,7 @@ class PeersArguments:
         "part=ppo and part=imitate: environment steps after which a codebase hasn't reached the return; our PPO's "
         "learning rate and TorchRL's in part=imitate fall to 0 until then. null: as many as our training of the "
         f"expert has, and {IMITATE_STEPS:,}",
-        Valid(FROM_ONE.check, "a whole number from 1, or null"),
+        Valid(AT_LEAST_ONE.check, "a whole number from 1, or null"),
     )
     max_seconds: float = argument(
         1800.0,
@@ -187,7 +180,7 @@ def settings_of(point: Point, config: dict[str, Any], cache: Path) -> dict[str, 
 
 def main(arguments: Sequence[str]) -> int:
     """Run the command; returns its exit status."""
-    return run("benchmarks.peers", PeersArguments, SUMMARY, EXAMPLES, compare, arguments)
+    return run("benchmarks.peers", PeersArguments, __doc__ or "", EXAMPLES, compare, arguments)
 
 
 if __name__ == "__main__":

@@ -1,9 +1,14 @@
-"""How speed scales: with environments, threads and jobs side by side, and what larger sizes cost.
+"""`python -m benchmarks.scaling` measures GAILFE with the pretrained expert at several sizes and on several cores.
 
-    python -m benchmarks.scaling
+  num_envs, threads, wide_threads   steps/s against environments and torch threads (also with networks 400 wide)
+  jobs                              steps/s of trainings side by side, up to twice as many as there are cores
+  sweep                             wall time of a real sweep of four short runs, with all that belongs to one
+  buffer, batch, width              what an iteration costs with a larger β_F, larger batches, wider networks
 
-It measures in interleaved rounds, so that a busy minute of the machine affects all values of a part. Every
-measurement is at once a line of scaling.jsonl; the same command continues there.
+All but the sweep leave evaluation, checkpoints and tracking out. Measurements are made in interleaved rounds, so
+that a busy minute of the machine affects all values of a part; use the machine for nothing else meanwhile. Each is
+at once a line of <out>/scaling.jsonl, from which scaling.png and scaling.md are made at the end. The same command
+continues an interrupted benchmark; measurements of another commit or machine are made again.
 """
 
 from __future__ import annotations
@@ -13,24 +18,13 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from benchmarks.command import FOLDER, FROM_ONE, POSITIVE, YES_OR_NO, run
+from benchmarks.command import FOLDER, YES_OR_NO, run
 from benchmarks.measurements import Point, Row, make_missing, origin, read_rows, versions
 from gailfe.config.arguments import argument, each_of
+from gailfe.config.keys import AT_LEAST_ONE, POSITIVE
 
 ENVS = ("hopper", "halfcheetah", "walker2d", "ant")  # those with a pretrained expert
 SWEEP_JOBS = 4
-
-SUMMARY = """\
-python -m benchmarks.scaling [key=value ...]
-
-Measures GAILFE with the pretrained expert, without evaluation, checkpoints and tracking:
-  num_envs, threads, wide_threads   steps/s against environments and torch threads (also with networks 400 wide)
-  jobs                              steps/s of trainings side by side, up to twice as many as there are cores
-  sweep                             wall time of a real sweep of four short runs, with all that belongs to one
-  buffer, batch, width              what an iteration costs with a larger β_F, larger batches, wider networks
-Appends every measurement to <out>/scaling.jsonl and draws scaling.png and scaling.md from it at the end. The
-same command continues an interrupted benchmark; measurements of another commit or machine are made again. Use the
-machine for nothing else meanwhile."""
 
 EXAMPLES = """\
 Examples:
@@ -69,9 +63,9 @@ class ScalingArguments:
     env: list[str] = argument(
         ["hopper", "halfcheetah"], f"tasks; {', '.join(ONE_ENV)} are measured on the first one", each_of(*ENVS)
     )
-    rounds: int = argument(3, "how often each is measured", FROM_ONE)
+    rounds: int = argument(3, "how often each is measured", AT_LEAST_ONE)
     seconds: float = argument(1.0, "of training, a measurement; a fifth as long before it", POSITIVE)
-    sweep_iterations: int = argument(50, "of each of the sweep's four runs", FROM_ONE)
+    sweep_iterations: int = argument(50, "of each of the sweep's four runs", AT_LEAST_ONE)
     measure: bool = argument(
         True,
         "false: only draw figure and page again, from the measurements that are there",
@@ -129,7 +123,7 @@ def scale(arguments: ScalingArguments, command: str) -> list[str]:
 
 def main(arguments: Sequence[str]) -> int:
     """Run the command; returns its exit status."""
-    return run("benchmarks.scaling", ScalingArguments, SUMMARY, EXAMPLES, scale, arguments)
+    return run("benchmarks.scaling", ScalingArguments, __doc__ or "", EXAMPLES, scale, arguments)
 
 
 if __name__ == "__main__":

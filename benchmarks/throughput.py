@@ -16,9 +16,10 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from benchmarks.command import FOLDER, FROM_ONE, run
+from benchmarks.command import FOLDER, run
 from benchmarks.measurements import Row, machine, origin, table, versions
 from gailfe.config.arguments import argument, each_of
+from gailfe.config.keys import AT_LEAST_ONE
 from gailfe.storage.files import write_json, write_text
 
 ALGOS = ("gail", "gailfe")
@@ -30,8 +31,8 @@ class Arguments:
     env: list[str] = argument(
         ["hopper", "halfcheetah"], "tasks", each_of("hopper", "halfcheetah", "walker2d", "ant")
     )
-    rounds: int = argument(5, "how often", FROM_ONE)
-    iterations: int = argument(100, "of training, a round; 20 make an evaluation, 50 a checkpoint", FROM_ONE)
+    rounds: int = argument(5, "how often", AT_LEAST_ONE)
+    iterations: int = argument(100, "of training, a round; 20 make an evaluation, 50 a checkpoint", AT_LEAST_ONE)
     out: str = argument("results/speed", "where to write throughput.json and .md", FOLDER)
 
 

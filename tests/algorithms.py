@@ -12,11 +12,11 @@ from typing import Any
 
 import hydra
 import pytest
-from helpers import make_trajectory
+from helpers import fell, make_trajectory
 
 from gailfe.config.checks import parse
 from gailfe.config.schema import Config
-from gailfe.envs.trajectory import Demonstrations, Trajectory
+from gailfe.envs.trajectory import Demonstrations
 from gailfe.nn.policy_file import WEIGHTS
 from gailfe.storage.progress import Progress
 from gailfe.storage.tracking import Row, read_rows
@@ -74,10 +74,6 @@ every_algorithm = pytest.mark.parametrize("algorithm", ALGORITHMS)
 
 class Killed(BaseException):
     """The end of a process, as far as a test can have it."""
-
-
-def fell(trajectory: Trajectory) -> bool:
-    return trajectory.terminated
 
 
 def run(config: Config, folder: Path) -> Path:

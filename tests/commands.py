@@ -1,4 +1,4 @@
-"""Starts the project's commands as a user does, on the smallest experiment, and kills them at a chosen moment."""
+"""Starts the project's commands as a user does, on the smallest experiment; a signal comes at a chosen moment."""
 
 from __future__ import annotations
 
@@ -12,22 +12,22 @@ from typing import TypeVar
 
 CONF = Path(__file__).parent / "conf"
 
-# Run as `python -c`, with a number before the module's name and its arguments. The process is killed at the
-# checkpoint of that number: the state has been written then, but does not have the checkpoint's name yet.
-DIES_AT_CHECKPOINT = """
-import os, runpy, signal, sys
+# Run as `python -c`, with two numbers before the module's name and its arguments. At the checkpoint of the first
+# one the signal of the second one comes: the state has been written then, but lacks the checkpoint's name yet.
+WITH_SIGNAL = """
+import os, runpy, sys
 import torch
 
-left, save = int(sys.argv.pop(1)), torch.save
+left, signal, save = int(sys.argv.pop(1)), int(sys.argv.pop(1)), torch.save
 
-def save_or_die(state, file):
+def save_and_signal(state, file):
     global left
     left -= 1
     save(state, file)
     if left == 0:
-        os.kill(os.getpid(), signal.SIGKILL)
+        os.kill(os.getpid(), signal)
 
-torch.save = save_or_die
+torch.save = save_and_signal
 runpy.run_module(sys.argv.pop(1), run_name="__main__", alter_sys=True)
 """
 
@@ -35,12 +35,17 @@ Found = TypeVar("Found")
 
 
 def start(
-    module: str, folder: Path, *arguments: str, runs: str = "runs", dies_at_checkpoint: int | None = None
+    module: str, folder: Path, *arguments: str, runs: str = "runs", signal_at: tuple[int, int] | None = None
 ) -> subprocess.Popen[str]:
-    """The process of `python -m <module>` with the tiny experiment, whose files are all below `folder`."""
+    """The process of `python -m <module>` with the tiny experiment, whose files are all below `folder`.
+
+    Args:
+        signal_at: the number of a checkpoint of this process, and the signal that comes then.
+    """
     command = [sys.executable, "-m", module]
-    if dies_at_checkpoint is not None:
-        command[1:] = ["-c", DIES_AT_CHECKPOINT, str(dies_at_checkpoint), module]
+    if signal_at is not None:
+        checkpoint, number = signal_at
+        command[1:] = ["-c", WITH_SIGNAL, str(checkpoint), str(int(number)), module]
     command += ["--config-dir", str(CONF)]
     command += [argument for argument in arguments if argument.startswith("-")]
     command += ["experiment=tiny", "env=halfcheetah"]
@@ -51,10 +56,10 @@ def start(
 
 
 def run(
-    module: str, folder: Path, *arguments: str, runs: str = "runs", dies_at_checkpoint: int | None = None
+    module: str, folder: Path, *arguments: str, runs: str = "runs", signal_at: tuple[int, int] | None = None
 ) -> tuple[int, str]:
     """Exit status and output of the command that `start` starts."""
-    process = start(module, folder, *arguments, runs=runs, dies_at_checkpoint=dies_at_checkpoint)
+    process = start(module, folder, *arguments, runs=runs, signal_at=signal_at)
     output, _ = process.communicate(timeout=300)
     return process.returncode, output
 

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import copy
+import functools
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from typing import Any
 
@@ -15,7 +18,7 @@ from gailfe.algorithms.imitation import ImitationConfig, Imitator
 from gailfe.config.checks import parse
 from gailfe.config.schema import Config, EnvConfig
 from gailfe.config.targets import typed
-from gailfe.envs.trajectory import Trajectory
+from gailfe.envs.trajectory import Demonstrations, Trajectory
 from gailfe.nn.policy import GaussianPolicy
 
 HOPPER = EnvConfig(name="hopper", id="Hopper-v5", num_iterations=1)
@@ -29,9 +32,24 @@ with hydra.initialize_config_module("conf", version_base="1.3"):
 
 
 def compose(*overrides: str) -> Config:
-    """The configuration of a command with these overrides, checked."""
+    """The configuration of a command with these overrides, checked; it may be changed."""
+    return copy.deepcopy(_composed(*overrides))
+
+
+@functools.cache
+def _composed(*overrides: str) -> Config:
     with hydra.initialize_config_module("conf", version_base="1.3"):
         return parse(hydra.compose("config", list(overrides)))
+
+
+def put(config: Config, key: str, value: Any) -> None:
+    """Give a value to a key that is there, such as "env.ppo.gamma"."""
+    *path, name = key.split(".")
+    node: Any = config
+    for part in path:
+        node = getattr(node, part)
+    assert hasattr(node, name)
+    setattr(node, name, value)
 
 
 def seeded(seed: int) -> torch.Generator:
@@ -94,6 +112,33 @@ def make_algo(failures: FailuresConfig | None = None, **overrides: Any) -> Imita
         "discriminator": replace(GAIL.discriminator, hidden_sizes=[8], updates=2, batch_size=32),
     }
     return replace(GAILFE if failures else GAIL, failures=failures, **{**small, **overrides})
+
+
+EXPERT = [make_trajectory(40, seed=i, terminated=False) for i in range(2)]
+FAILED = [make_trajectory(25, seed=10 + i) for i in range(3)]
+
+
+def gailfe_config(capacity: int = 50) -> ImitationConfig:
+    """`make_algo` with a λ_F that moves fast."""
+    return make_algo(make_failures(capacity=capacity, z_f=-0.2, lambda_learning_rate=0.1))
+
+
+def fell(trajectory: Trajectory) -> bool:
+    """An annotator: the episode ended before its time."""
+    return trajectory.terminated
+
+
+def make_imitator(
+    config: ImitationConfig,
+    seed: int = 0,
+    failed: Sequence[Trajectory] = (),
+    annotator: Callable[[Trajectory], bool] = fell,
+    env: EnvConfig = HOPPER,
+    expert: Sequence[Trajectory] = EXPERT,
+    device: str = "cpu",
+) -> Imitator:
+    """GAIL or GAILFE on demonstrations of noise, which are Hopper's if not said otherwise."""
+    return Imitator(config, env, Demonstrations(list(expert), list(failed)), annotator, seed, device)
 
 
 def everything(imitator: Imitator) -> dict[str, torch.Tensor]:

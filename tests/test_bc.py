@@ -8,8 +8,8 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
-from algorithms import fell, rows, run, small_run
-from helpers import HOPPER, PENDULUM, assert_same_tensors, compose, make_trajectory, seeded
+from algorithms import rows, run, small_run
+from helpers import HOPPER, PENDULUM, assert_same_tensors, compose, fell, make_trajectory, seeded
 
 from gailfe.algorithms.bc import BehaviourCloning, BehaviourCloningConfig
 from gailfe.config.keys import ConfigError

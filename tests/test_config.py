@@ -11,17 +11,14 @@ from typing import Any
 
 import hydra
 import pytest
-from helpers import compose
+from helpers import compose, put
 from hydra.errors import HydraException
 from omegaconf import OmegaConf
 
 from expert.ppo import PPOExpertConfig
 from gailfe.commands import prepare
-from gailfe.config.checks import parse
-from gailfe.config.folders import job_subfolder
 from gailfe.config.keys import ConfigError, check_keys
 from gailfe.config.schema import Config
-from gailfe.config.targets import typed
 from gailfe.pipeline import run
 from gailfe.sweep import SweepReport
 
@@ -88,24 +85,9 @@ EDGES: dict[str, tuple[list[Any], list[Any]]] = {
 NAMES_AND_WORDS = {key for key, (taken, _) in EDGES.items() if isinstance(taken[0], str)}
 
 
-@pytest.fixture(scope="module")
-def default() -> Config:
-    return compose()
-
-
 @pytest.fixture
-def config(default: Config) -> Config:
-    """One that may be changed."""
-    return parse(OmegaConf.structured(default))
-
-
-def put(config: Config, key: str, value: Any) -> None:
-    *path, name = key.split(".")
-    node: Any = config
-    for part in path:
-        node = getattr(node, part)
-    assert hasattr(node, name)
-    setattr(node, name, value)
+def config() -> Config:
+    return compose()
 
 
 def refusal(*overrides: str) -> str:
@@ -212,107 +194,6 @@ def test_what_an_environment_lacks_may_be_supplied_and_its_annotator_replaced() 
     assert compose("env=walker2d", "annotator=upside_down").annotator.name == "upside_down"
 
 
-@pytest.mark.parametrize("suffix", ["", "_2016"])
-def test_gail_has_no_failures_and_gailfe_has_all_else_in_common_with_it(suffix: str) -> None:
-    gail, gailfe = (compose(f"algo={name}{suffix}").algo for name in ("gail", "gailfe"))
-    assert gail.failures is None
-    assert gailfe.failures == compose("algo=gailfe").algo.failures
-    assert dataclasses.replace(gailfe, name=gail.name, failures=None) == gail
-
-
-def test_the_papers_probable_setting_is_that_of_openai_baselines() -> None:
-    algo = dataclasses.asdict(compose("algo=gail_2016").algo)
-    del algo["_target_"], algo["ppo"]  # the latter has no effect
-    assert algo == {
-        "name": "gail_2016",
-        "num_envs": 1,
-        "steps_per_iteration": 1024,
-        "order": "policy_first",
-        "gamma": 0.995,
-        "gae_lambda": 0.97,
-        "reward": "log_d",
-        "lambda_h": 0.0,
-        "policy": {"hidden_sizes": [100, 100], "log_std_init": 0.0},
-        "value": {"hidden_sizes": [100, 100], "learning_rate": 1e-3, "epochs": 5, "minibatch_size": 128},
-        "policy_update": "trpo",
-        "trpo": {
-            "max_kl": 0.01,
-            "cg_iterations": 10,
-            "cg_damping": 0.1,
-            "fisher_subsample": 5,
-            "max_backtracks": 10,
-            "backtrack_ratio": 0.5,
-        },
-        "discriminator": {
-            "hidden_sizes": [100, 100],
-            "learning_rate": 3e-4,
-            "updates": 1,
-            "batch_size": None,
-            "logit_entropy": 1e-3,
-            "gradient_penalty": 0.0,
-        },
-        "failures": None,
-    }
-
-
-@pytest.mark.parametrize(
-    ("key", "value", "valid"),
-    [
-        ("num_envs", 0, "at least 1"),
-        ("steps_per_iteration", 1, "at least 2"),  # of one step, the standardised advantage is none
-        ("gamma", 1.0001, "between 0 and 1"),
-        ("gae_lambda", float("nan"), "between 0 and 1"),
-        ("lambda_h", -1e-9, "at least 0"),
-        ("reward", "log_one_minus_d", "one of log_d, logit"),
-        ("policy.hidden_sizes", [], "each at least 1"),
-        ("policy.log_std_init", 2.1, "between -20 and 2"),
-        ("value.hidden_sizes", [8, 0], "each at least 1"),
-        ("value.learning_rate", 0.0, "greater than 0"),
-        ("value.epochs", 0, "at least 1"),
-        ("value.minibatch_size", 0, "at least 1"),
-        ("order", "policy_last", "one of discriminator_first, policy_first"),
-        ("trpo.fisher_subsample", 0, "at least 1"),
-        ("policy_update", "a2c", "one of trpo, ppo"),
-        ("ppo.learning_rate", 0.0, "greater than 0"),
-        ("ppo.epochs", 0, "at least 1"),
-        ("ppo.minibatch_size", 1, "at least 2"),
-        ("ppo.clip", 0.0, "greater than 0"),
-        ("ppo.target_kl", 0.0, "greater than 0"),
-        ("ppo.max_grad_norm", -1.0, "greater than 0"),
-        ("trpo.max_kl", 0.0, "greater than 0"),
-        ("trpo.cg_iterations", 0, "at least 1"),
-        ("trpo.cg_damping", -0.1, "at least 0"),
-        ("trpo.max_backtracks", 0, "at least 1"),
-        ("trpo.backtrack_ratio", 1.0, "both excluded"),
-        ("discriminator.hidden_sizes", [-1], "each at least 1"),
-        ("discriminator.learning_rate", float("nan"), "greater than 0"),
-        ("discriminator.updates", 0, "at least 1"),
-        ("discriminator.batch_size", 0, "at least 1"),
-        ("discriminator.logit_entropy", -1.0, "at least 0"),
-        ("discriminator.gradient_penalty", -1.0, "at least 0"),
-        ("failures.capacity", 0, "at least 1"),
-        ("failures.window", 0, "at least 1"),
-        ("failures.z_f", 1e-9, "a log-probability"),
-        ("failures.lambda_init", -1.0, "at least 0"),
-        ("failures.lambda_learning_rate", -1.0, "at least 0"),
-        ("failures.lambda_max", float("inf"), "finite"),
-        ("failures.lambda_min", 0.0, "greater than 0"),
-        ("failures.margin", float("nan"), "finite"),
-        ("failures.rule", "primal", "one of dual, fixed, dual_floor, relative"),
-        ("failures.source", "experts", "one of demonstrations, own, both"),
-        ("failures.sampling", "steps", "one of pairs, trajectories"),
-        ("failures.max_age", 0, "at least 1"),
-    ],
-)
-def test_a_key_of_gailfe_out_of_range_is_refused_by_key_value_and_what_is_valid(
-    config: Config, key: str, value: Any, valid: str
-) -> None:
-    put(config, f"algo.{key}", value)
-    with pytest.raises(ConfigError, match=rf"algo\.{key}=.* must be .*{valid}") as caught:
-        typed("algo", OmegaConf.structured(config.algo))
-    assert f"={value} must" in str(caught.value)
-
-
 @pytest.mark.parametrize(
     ("target", "said"),
     [
@@ -361,39 +242,3 @@ def test_a_sweep_with_a_wrong_value_is_refused_before_it_starts_and_says_what_is
             SweepReport().on_multirun_start(sweep)
     for part in ("seed=abc", "Integer"):
         assert part in str(caught.value)
-
-
-@pytest.mark.parametrize(
-    ("overrides", "name"),
-    [
-        ([], "seed=3"),
-        (["algo=gail", "env=hopper", "seed=3", "experiment=quick", "episodes=5"], "seed=3"),
-        (
-            ["tracking=none", "tracking.mode=online", "paths.runs=/x", "hydra/launcher=basic"],
-            "seed=3",
-        ),
-        (["checkpoint_every=1", "hydra.launcher.n_jobs=2", "+experiment=mine"], "seed=3"),
-        (["algo.gamma=0.9", "seed=3"], "seed=3,algo.gamma=0.9"),
-        (["env.num_iterations=2", "algo.gamma=0.9"], "seed=3,algo.gamma=0.9,env.num_iterations=2"),
-        (["annotator=upside_down"], "seed=3,annotator=upside_down"),
-        (["+env.kwargs.x=1", "expert.seed=2"], "seed=3,env.kwargs.x=1,expert.seed=2"),
-        (["env.id='a b/c'"], "seed=3,env.id=_a_b_c_"),
-        (["algo.policy.hidden_sizes=[8,8]"], "seed=3,algo.policy.hidden_sizes=_8,8_"),
-    ],
-)
-def test_a_run_is_named_after_everything_that_changes_its_numbers(overrides: list[str], name: str) -> None:
-    assert job_subfolder("run", "hopper", "gail", 3, overrides) == f"hopper/gail/{name}"
-    assert job_subfolder("run", "hopper", "gail", 3, overrides[::-1]) == f"hopper/gail/{name}"
-
-
-def test_stages_of_their_own_are_named_after_their_overrides() -> None:
-    assert job_subfolder("train", "hopper", "gail", 0, []) == "default"
-    assert job_subfolder("train", "ant", "gail", 0, ["env=ant", "algo=gail"]) == "algo=gail,env=ant"
-
-
-def test_many_overrides_still_make_a_folder_name_and_none_like_anothers() -> None:
-    keys = [key for key in sorted(set(numbers(Config))) if key != "seed"]
-    names = [job_subfolder("run", "e", "a", 0, [*(f"{key}=1" for key in keys), f"seed={n}"]) for n in (0, 0)]
-    other = job_subfolder("run", "e", "a", 0, [*(f"{key}=1" for key in keys[:-1]), f"{keys[-1]}=2"])
-    assert names[0] == names[1] != other
-    assert all(len(part.encode()) <= 255 for name in (*names, other) for part in name.split("/"))

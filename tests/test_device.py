@@ -7,31 +7,24 @@ from dataclasses import replace
 import hydra
 import pytest
 import torch
-from helpers import HOPPER, everything, make_algo, make_failures, make_trajectory
+from helpers import FAILED, everything, gailfe_config, make_algo, make_imitator
 from torch import Tensor
 
 from gailfe.algorithms.clipped import ClippedUpdate
 from gailfe.algorithms.imitation import ImitationConfig, Imitator
 from gailfe.commands import prepare
 from gailfe.config.keys import ConfigError
-from gailfe.envs.trajectory import Demonstrations, Trajectory
 
-EXPERT = [make_trajectory(40, terminated=False)]
-FAILED = [make_trajectory(25, seed=10)]
 GAIL = make_algo()
 CONFIGS = {
     "gail": GAIL,
-    "gailfe": make_algo(make_failures(capacity=50, z_f=-0.2, lambda_learning_rate=0.1)),
+    "gailfe": gailfe_config(),
     "ppo": make_algo(policy_update="ppo", discriminator=replace(GAIL.discriminator, batch_size=None)),
 }
 
 
-def fell(trajectory: Trajectory) -> bool:
-    return trajectory.terminated
-
-
 def make(config: ImitationConfig, device: str) -> Imitator:
-    return Imitator(config, HOPPER, Demonstrations(EXPERT, FAILED), fell, 0, device)
+    return make_imitator(config, failed=FAILED, device=device)
 
 
 @pytest.mark.parametrize("config", CONFIGS.values(), ids=CONFIGS)

@@ -9,8 +9,8 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from algorithms import DEMONSTRATIONS, OWN, every_algorithm, fell, rows, run, run_killed_after, small_run, weights
-from helpers import HOPPER_DIMS
+from algorithms import DEMONSTRATIONS, OWN, every_algorithm, rows, run, run_killed_after, small_run, weights
+from helpers import HOPPER_DIMS, fell
 
 from gailfe.algorithms.learner import make_learner
 from gailfe.config.keys import ConfigError

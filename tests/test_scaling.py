@@ -160,7 +160,7 @@ def test_page_can_be_made_again_without_measuring_and_leaves_out_what_was_measur
     [
         ("part=[memory]", "num_envs, threads"),
         ("env=[pendulum]", "hopper, halfcheetah"),
-        ("rounds=0", "whole number from 1"),
+        ("rounds=0", "at least 1"),
         ("seconds=-1", "greater than 0"),
     ],
 )

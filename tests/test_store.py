@@ -1,4 +1,4 @@
-"""Artefacts: made once, whole or not there, checked on load, and keyed by everything that made them."""
+"""Artefacts: made once, whole or not there, and checked on load."""
 
 from __future__ import annotations
 
@@ -95,7 +95,7 @@ def test_the_manifest_says_what_the_artefact_was_made_from(tmp_path: Path) -> No
 def test_of_many_processes_that_ask_at_once_one_makes_it_and_the_others_find_it(tmp_path: Path) -> None:
     root = tmp_path / "artifacts"
     asking = [start(ASK, str(root), str(tmp_path), str(number), "4") for number in range(4)]
-    outputs = [process.communicate(timeout=60) for process in asking]
+    outputs = [process.communicate(timeout=300) for process in asking]
     assert [process.returncode for process in asking] == [0] * 4, outputs
     assert len({out for out, _ in outputs}) == 1
     assert len((tmp_path / "made.txt").read_text().splitlines()) == 1
@@ -107,18 +107,18 @@ def test_who_waits_says_what_for(tmp_path: Path, caplog: pytest.LogCaptureFixtur
 
     def slow(folder: Path) -> None:
         begun.set()
-        assert may_end.wait(30)
+        assert may_end.wait(300)
 
     threads = [threading.Thread(target=get, args=(tmp_path, make)) for make in (slow, never)]
     threads[0].start()
-    assert begun.wait(30)
+    assert begun.wait(300)
     threads[1].start()
-    deadline = time.monotonic() + 30
+    deadline = time.monotonic() + 300
     while "waiting for another process" not in caplog.text and time.monotonic() < deadline:
         time.sleep(0.01)
     may_end.set()
     for thread in threads:
-        thread.join(30)
+        thread.join(300)
     assert "waiting for another process that is making hopper-" in caplog.text
     assert caplog.text.index("made ") < caplog.text.index("found ")
 
@@ -144,7 +144,7 @@ def test_a_maker_that_fails_leaves_no_artefact_and_its_work_to_the_next(tmp_path
 
 def test_a_maker_that_is_killed_leaves_its_work_and_no_stuck_lock(tmp_path: Path) -> None:
     killed = start(DIE, str(tmp_path))
-    killed.communicate(timeout=60)
+    killed.communicate(timeout=300)
     assert killed.returncode == -signal.SIGKILL
     seen: list[str] = []
 
@@ -156,7 +156,7 @@ def test_a_maker_that_is_killed_leaves_its_work_and_no_stuck_lock(tmp_path: Path
 
     thread = threading.Thread(target=ask, daemon=True)
     thread.start()
-    thread.join(20)
+    thread.join(300)
     assert not thread.is_alive(), "the dead process still holds the lock"
     assert seen == ["half.txt"]
     (folder,) = finished(tmp_path, "experts")
@@ -228,30 +228,6 @@ def test_only_whole_artefacts_are_finished(tmp_path: Path) -> None:
     assert len(list(tmp_path.glob(f"experts/*/{MANIFEST}"))) == 3
     assert finished(tmp_path, "experts") == [folder]
     assert finished(tmp_path, "demonstrations") == []
-
-
-def changed(value: Any) -> list[Any]:
-    """`value` with one leaf at a time changed, added or gone."""
-    if isinstance(value, dict):
-        inner = [{**value, key: other} for key, item in value.items() for other in changed(item)]
-        gone = [{k: v for k, v in value.items() if k != key} for key in value]
-        return [*inner, *gone, {**value, "new": 1}]
-    if isinstance(value, list):
-        return [[*value, 1], [*value[:-1], -1]]
-    return [f"{value}x"]
-
-
-def test_the_key_changes_with_every_value_of_the_recipe_and_no_two_share_one() -> None:
-    recipe = {**RECIPE, "rate": 3e-4, "anneal": True, "target": None, "order": [1, 2]}
-    recipes = [recipe, {**recipe, "order": [2, 1]}, *changed(recipe)]
-    assert len(recipes) > 20
-    assert len({artifact_key(r) for r in recipes}) == len(recipes)
-
-
-def test_the_key_does_not_depend_on_the_order_of_keys() -> None:
-    backwards = {**dict(reversed(RECIPE.items())), "env": dict(reversed(RECIPE["env"].items()))}  # type: ignore[attr-defined]
-    assert list(backwards) != list(RECIPE)
-    assert artifact_key(backwards) == artifact_key(RECIPE)
 
 
 def test_kinds_labels_and_recipes_do_not_share_folders(tmp_path: Path) -> None:

@@ -246,7 +246,7 @@ def test_mujoco_renders_two_robots_in_turn():
         "assert a.std() > 10 and (a == c).all() and (a != b).any(), (a.std(), abs(a - c).max())\n"
         "for env in envs: env.close()"
     )
-    done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, timeout=120)
+    done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, timeout=300)
     if done.stderr.startswith("skip: "):
         pytest.skip(done.stderr.strip())
     assert done.returncode == 0, done.stderr

@@ -24,7 +24,7 @@ from gailfe.config.targets import Target
 from gailfe.envs.making import spaces_of
 from gailfe.envs.trajectory import Annotator, Demonstrations
 from gailfe.nn.gaussian import entropy, log_prob
-from gailfe.nn.policy import GaussianPolicy, PolicyConfig
+from gailfe.nn.policy import PolicyConfig
 
 log = logging.getLogger(__name__)
 
@@ -81,13 +81,7 @@ class BehaviourCloning:
         self.generator = torch.Generator().manual_seed(seed)
         self.device = torch.device(device)
         spaces = spaces_of(env)
-        self.current = GaussianPolicy(
-            spaces.observation_dim,
-            spaces.action,
-            config.policy.hidden_sizes,
-            config.policy.log_std_init,
-            self.generator,
-        ).to(self.device)
+        self.current = config.policy.make(spaces.observation_dim, spaces.action, self.generator).to(self.device)
         learned, held_out = self._split(
             [state_action_pairs(trajectory, self.current) for trajectory in demonstrations.expert]
         )

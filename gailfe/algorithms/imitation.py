@@ -35,7 +35,6 @@ from gailfe.config.schema import EnvConfig
 from gailfe.envs.rollout import Batch, Collector
 from gailfe.envs.trajectory import Annotator, Demonstrations, Trajectory
 from gailfe.envs.vector import VectorEnv
-from gailfe.nn.policy import GaussianPolicy
 from gailfe.nn.value import ValueFunction
 
 log = logging.getLogger(__name__)
@@ -80,13 +79,8 @@ class Imitator:
         self.device = torch.device(device)
         vector = VectorEnv(env, config.num_envs, seed)
         self.collector = Collector(vector)
-        self.policy = GaussianPolicy(
-            vector.observation_dim,
-            vector.action_space,
-            config.policy.hidden_sizes,
-            config.policy.log_std_init,
-            self.generator,
-        ).to(self.device)
+        policy = config.policy.make(vector.observation_dim, vector.action_space, self.generator)
+        self.policy = policy.to(self.device)
         self.policy_update = (
             ClippedUpdate(self.policy, config.ppo, self.generator)
             if config.policy_update == "ppo"

@@ -25,6 +25,12 @@ class PolicyConfig:
         "log of the standard deviation at the start, in half-widths of the action space", LOG_STD
     )
 
+    def make(
+        self, observation_dim: int, action_space: gymnasium.spaces.Box, generator: torch.Generator
+    ) -> GaussianPolicy:
+        """Return a new policy, its weights drawn from `generator`."""
+        return GaussianPolicy(observation_dim, action_space, self.hidden_sizes, self.log_std_init, generator)
+
 
 class GaussianPolicy(nn.Module):
     """π_θ(a|s): a diagonal Gaussian, mean from an MLP, log-std independent of the state and trained too.
