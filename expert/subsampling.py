@@ -51,8 +51,7 @@ def choose_pairs(expert: Sequence[Trajectory], settings: DemonstrationsConfig, s
     )
     if settings.subsample > 1 and all(len(trajectory) == 1 for trajectory in kept):
         log.warning(
-            "demonstrations.subsample=%d is not below the length of any trajectory: one pair of each is left",
-            settings.subsample,
+            "demonstrations.subsample=%d leaves one state-action pair of each trajectory", settings.subsample
         )
     return kept
 

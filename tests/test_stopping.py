@@ -111,8 +111,10 @@ TWO_AT_A_TIME = {
 @pytest.mark.skipif(not Path("/proc/self/stat").exists(), reason="needs /proc")
 @pytest.mark.parametrize("launcher", TWO_AT_A_TIME)
 def test_workers_end_with_a_sweep_that_is_killed_and_the_same_command_goes_on(
-    launcher: str, folder: Path, whole: list[Path]
+    launcher: str, folder: Path, whole: list[Path], monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    for name, value in {"USAGE_STATS_ENABLED": "0", "AUTH_MODE": "disabled"}.items():
+        monkeypatch.setenv(f"RAY_{name}", value)  # else it makes a token in the user's home
     if launcher in ("ray", "submitit_local"):
         pytest.importorskip(f"hydra_plugins.hydra_{launcher.removesuffix('_local')}_launcher")
     runs = folder / launcher
