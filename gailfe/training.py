@@ -195,7 +195,7 @@ def run_recipe(config: Config, demonstrations_key: str) -> dict[str, Any]:
     used = {key: recipe["demonstrations"][key] for key in ("use_trajectories", "subsample")}
     for key in (*inputs, "tracking", "paths", "checkpoint_every", "episodes", "experiment", "device"):
         del recipe[key]
-    del recipe["env"]["num_iterations"], recipe["env"]["ppo"]
+    del recipe["env"]["num_iterations"], recipe["env"]["ppo"], recipe["env"]["gradient_penalty"]
     if used != {"use_trajectories": None, "subsample": 1}:  # all: as in runs from before there was a choice
         recipe["demonstrations"] = used
     return {"version": 1, "demonstrations_key": demonstrations_key, **recipe}

@@ -43,7 +43,7 @@ class WorkersConfig:
 ConfigStore.instance().store(group="hydra/launcher", name="workers", node=WorkersConfig, provider="gailfe")
 
 
-class WorkersLauncher(JoblibLauncher):  # type: ignore[misc]  # hydra-joblib-launcher has no types
+class WorkersLauncher(JoblibLauncher):
     """See the top of this file.
 
     Args:

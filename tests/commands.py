@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import TypeVar
 
 CONF = Path(__file__).parent / "conf"
+PATIENCE = 1800  # seconds until a process that does not end is a fault; a busy machine makes them slow
 
 # Run as `python -c`, with two numbers before the module's name and its arguments. At the checkpoint of the first
 # one the signal of the second one comes: the state has been written then, but lacks the checkpoint's name yet.
@@ -60,7 +61,7 @@ def run(
 ) -> tuple[int, str]:
     """Exit status and output of the command that `start` starts."""
     process = start(module, folder, *arguments, runs=runs, signal_at=signal_at)
-    output, _ = process.communicate(timeout=300)
+    output, _ = process.communicate(timeout=PATIENCE)
     return process.returncode, output
 
 

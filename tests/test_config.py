@@ -45,6 +45,7 @@ EDGES: dict[str, tuple[list[Any], list[Any]]] = {
     "env.ppo.gamma": SHARE,
     "env.ppo.gae_lambda": SHARE,
     "env.ppo.log_std_init": LOG_STD,
+    "env.gradient_penalty": ([0, 10], [-0.1, float("nan")]),
     "env.torso_angle": ([0, 7], [-1]),
     "env.forward_velocity": ([0, 7], [-1]),
     "expert.name": NAME,

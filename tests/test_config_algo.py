@@ -57,6 +57,7 @@ def test_the_papers_probable_setting_is_that_of_openai_baselines() -> None:
             "batch_size": None,
             "logit_entropy": 1e-3,
             "gradient_penalty": 0.0,
+            "gradient_norm": 0.0,
         },
         "failures": None,
     }
@@ -97,6 +98,7 @@ def test_the_papers_probable_setting_is_that_of_openai_baselines() -> None:
         ("discriminator.batch_size", 0, "at least 1"),
         ("discriminator.logit_entropy", -1.0, "at least 0"),
         ("discriminator.gradient_penalty", -1.0, "at least 0"),
+        ("discriminator.gradient_norm", -1.0, "at least 0"),
         ("failures.capacity", 0, "at least 1"),
         ("failures.window", 0, "at least 1"),
         ("failures.z_f", 1e-9, "a log-probability"),

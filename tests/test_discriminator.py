@@ -108,7 +108,8 @@ def test_saturated_logits_give_finite_losses_and_gradients(magnitude: float) -> 
     assert log_d(policy).tolist() == pytest.approx([-magnitude, 0.0], abs=1e-30)
 
 
-def test_the_gradient_penalty_is_the_squared_distance_of_the_gradients_norm_from_one() -> None:
+@pytest.mark.parametrize("target", [0.0, 1.0])
+def test_the_gradient_penalty_is_the_squared_distance_of_the_gradients_norm_from_its_target(target: float) -> None:
     discriminator = make(hidden=[])  # linear: the gradient is the weight everywhere
     policy, expert = pairs(1.0, 1), pairs(-1.0, 2)
     layer = discriminator.logit[0]
@@ -117,15 +118,15 @@ def test_the_gradient_penalty_is_the_squared_distance_of_the_gradients_norm_from
     for norm in (0.25, 1.0, 3.0):
         with torch.no_grad():
             weight.mul_(norm / weight.norm())
-        penalty = gradient_penalty(discriminator, policy, expert, seeded(0))
-        assert penalty.item() == pytest.approx((norm - 1) ** 2, abs=1e-5)
+        penalty = gradient_penalty(discriminator, policy, expert, target, seeded(0))
+        assert penalty.item() == pytest.approx((norm - target) ** 2, abs=1e-5)
 
 
 def test_the_gradient_penalty_is_taken_at_random_points_between_the_pairs() -> None:
     discriminator, seen = make([8]).double(), []
     discriminator.register_forward_pre_hook(lambda module, arguments: seen.append(arguments[0].detach()))
     policy, expert = pairs(1.0, 1).double(), pairs(-1.0, 2).double()
-    gradient_penalty(discriminator, policy, expert, seeded(0))
+    gradient_penalty(discriminator, policy, expert, 1.0, seeded(0))
     (points,) = seen
     share = (points - expert) / (policy - expert)
     torch.testing.assert_close(share, share[:, :1].expand_as(share))
@@ -133,12 +134,13 @@ def test_the_gradient_penalty_is_taken_at_random_points_between_the_pairs() -> N
     assert 0.95 < share.max() <= 1
 
 
-def test_the_gradient_penalty_draws_the_gradients_norm_towards_one() -> None:
+@pytest.mark.parametrize("target", [0.0, 1.0])
+def test_the_gradient_penalty_draws_the_gradients_norm_towards_its_target(target: float) -> None:
     norms = []
     for weight in (0.0, 10.0):
         discriminator, policy, expert = make(), pairs(1.0, 1), pairs(-1.0, 2)
-        train(discriminator, policy, expert, gradient_penalty=weight)
+        train(discriminator, policy, expert, gradient_penalty=weight, gradient_norm=target)
         points = (0.5 * (policy + expert)).requires_grad_()
         (gradient,) = torch.autograd.grad(discriminator(points).sum(), points)
         norms.append(gradient.norm(dim=-1).mean().item())
-    assert abs(norms[1] - 1) < 0.2 < abs(norms[0] - 1)
+    assert abs(norms[1] - target) < 0.2 < abs(norms[0] - target)

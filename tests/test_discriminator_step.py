@@ -55,7 +55,7 @@ def loss_by_hand(
     points = mix * sources[0] + (1 - mix) * sources[1]
     step = 1e-30  # f(x + ih) = f(x) + ih f'(x) + …: the imaginary part is the derivative, without cancellation
     slopes = [logit(points + 1j * step * unit).imag / step for unit in np.eye(points.shape[1])]
-    penalty = ((np.sqrt(np.square(slopes).sum(0)) - 1) ** 2).mean()
+    penalty = ((np.sqrt(np.square(slopes).sum(0)) - settings["gradient_norm"]) ** 2).mean()
     return -objective - settings["logit_entropy"] * entropy + settings["gradient_penalty"] * penalty
 
 
@@ -63,11 +63,12 @@ def loss_by_hand(
 @pytest.mark.parametrize(
     "settings",
     [
-        {"logit_entropy": 0.0, "gradient_penalty": 0.0},
-        {"logit_entropy": 0.5, "gradient_penalty": 0.0},
-        {"logit_entropy": 0.5, "gradient_penalty": 3.0},
+        {"logit_entropy": 0.0, "gradient_penalty": 0.0, "gradient_norm": 0.0},
+        {"logit_entropy": 0.5, "gradient_penalty": 0.0, "gradient_norm": 0.0},
+        {"logit_entropy": 0.5, "gradient_penalty": 3.0, "gradient_norm": 0.0},
+        {"logit_entropy": 0.5, "gradient_penalty": 3.0, "gradient_norm": 1.0},
     ],
-    ids=["objective", "with the entropy", "with the entropy and the penalty"],
+    ids=["objective", "with the entropy", "with the entropy and the penalty", "with WGAN-GP's penalty"],
 )
 def test_a_steps_gradient_is_the_finite_difference_of_the_whole_loss(
     lambda_f: float, settings: dict[str, float]

@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 from algorithms import rows, weights
-from commands import start, wait_for
+from commands import PATIENCE, start, wait_for
 from filelock import FileLock
 
 from gailfe.storage.finished import write_summary
@@ -20,9 +20,11 @@ from gailfe.storage.locks import run_lock
 ITERATIONS = 30
 GAIL = ["algo=gail", "tracking=none", f"env.num_iterations={ITERATIONS}", "algo.steps_per_iteration=512"]
 
+IN_ONE_PROCESS = "hydra/launcher=basic"  # the sweep's own: no worker has to start
+
 
 def finish(process: subprocess.Popen[str], code: int = 0) -> str:
-    output, _ = process.communicate(timeout=300)
+    output, _ = process.communicate(timeout=PATIENCE)
     assert process.returncode == code, output
     assert "Traceback" not in output
     return output
@@ -36,9 +38,9 @@ def run_folders(folder: Path, count: int, min_rows: int = 3) -> list[Path]:
 
 
 def wait_until_gone(process_id: int) -> None:
-    """Fails if a process is still there after five minutes; one that nobody has reaped is gone."""
+    """Fails if a process stays; one that nobody has reaped is gone."""
     status = Path(f"/proc/{process_id}/stat")
-    deadline = time.monotonic() + 300
+    deadline = time.monotonic() + PATIENCE
     while status.exists() and status.read_text().rpartition(")")[2].split()[0] != "Z":
         assert time.monotonic() < deadline, f"process {process_id} was left behind"
         time.sleep(0.1)
@@ -53,7 +55,7 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.fixture(scope="module")
 def whole(folder: Path) -> list[Path]:
     """The runs of seeds 0 and 1 that nothing happens to."""
-    finish(start("gailfe.run", folder, "-m", *GAIL, "seed=0,1", "hydra.launcher.n_jobs=1", runs="whole"))
+    finish(start("gailfe.run", folder, "-m", *GAIL, "seed=0,1", IN_ONE_PROCESS, runs="whole"))
     return run_folders(folder / "whole", 2, ITERATIONS)
 
 
@@ -78,8 +80,9 @@ def test_a_signal_to_a_sweep_ends_all_its_jobs_so_and_none_is_called_failed(
     folder: Path, whole: list[Path]
 ) -> None:
     runs = folder / "sweep"
-    jobs = ["-m", *GAIL, "seed=0,1", "hydra.launcher.n_jobs=3"]  # one worker has nothing to do
-    process = start("gailfe.run", folder, *jobs, runs="sweep")
+    jobs = ["-m", *GAIL, "seed=0,1"]
+    three = "hydra.launcher.n_jobs=3"  # workers, of which one has nothing to do
+    process = start("gailfe.run", folder, *jobs, three, runs="sweep")
     wait_for(process, lambda: run_folders(runs, 1) or run_folders(runs, 2))
     process.terminate()
     output = finish(process, 128 + signal.SIGTERM)
@@ -87,7 +90,7 @@ def test_a_signal_to_a_sweep_ends_all_its_jobs_so_and_none_is_called_failed(
     lengths = [len(rows(path.parent)) for path in runs.rglob("metrics.csv")]
     interrupted = [length for length in lengths if length < ITERATIONS]
     assert interrupted
-    again = finish(start("gailfe.run", folder, *jobs, runs="sweep"))
+    again = finish(start("gailfe.run", folder, *jobs, IN_ONE_PROCESS, runs="sweep"))
     assert sorted(map(int, re.findall(r"resumed after iteration (\d+)", again))) == sorted(interrupted)
     assert [rows(run) for run in run_folders(runs, 2)] == [rows(run) for run in whole]
     assert not list(runs.rglob("failure.txt"))
@@ -164,7 +167,7 @@ def test_a_job_that_is_refused_leaves_no_note_in_a_run_that_is_well_or_at_work(t
 
 
 def test_of_two_sweeps_at_once_one_waits_for_the_run_of_the_other(folder: Path, whole: list[Path]) -> None:
-    jobs = ["-m", *GAIL, "seed=0", "hydra.launcher.n_jobs=1"]
+    jobs = ["-m", *GAIL, "seed=0", IN_ONE_PROCESS]
     first = start("gailfe.run", folder, *jobs, runs="two")
     (held,) = wait_for(first, lambda: run_folders(folder / "two", 1))
     holder = int((held / ".holder").read_text().split()[0])
@@ -172,7 +175,7 @@ def test_of_two_sweeps_at_once_one_waits_for_the_run_of_the_other(folder: Path, 
     try:
         second = start("gailfe.run", folder, *jobs, runs="two")
         said = f"another process is at work there, process {holder} on "
-        deadline = time.monotonic() + 240
+        deadline = time.monotonic() + PATIENCE
         while said not in (held / "run.log").read_text():
             assert second.poll() is None, second.communicate()[0]
             assert time.monotonic() < deadline, "the second sweep does not say that it waits"

@@ -108,6 +108,7 @@ def test_who_waits_says_what_for(tmp_path: Path, caplog: pytest.LogCaptureFixtur
     def slow(folder: Path) -> None:
         begun.set()
         assert may_end.wait(300)
+        write(folder)
 
     threads = [threading.Thread(target=get, args=(tmp_path, make)) for make in (slow, never)]
     threads[0].start()

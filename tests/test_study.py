@@ -48,11 +48,12 @@ def trials(folder: Path) -> list[tuple[str, float | None]]:
 
 
 def test_study_goes_on_with_the_same_command_and_its_winner_is_an_expert_like_any_other(tmp_path: Path) -> None:
-    code, output = study(tmp_path, "expert.activation=relu", "hydra.sweeper.n_trials=2")
+    fixed = ["expert.activation=relu", "hydra.launcher.n_jobs=1"]
+    code, output = study(tmp_path, *fixed, "hydra.sweeper.n_trials=2")
     assert code == 0, output
     assert "Figure 1" not in output
     assert "jobs are done" not in output
-    code, output = study(tmp_path, "expert.activation=relu", "hydra.sweeper.n_trials=1")
+    code, output = study(tmp_path, *fixed, "hydra.sweeper.n_trials=1")
     assert code == 0, output
     experts = [json.loads(path.read_text()) for path in tmp_path.glob(f"experts/*/{EVALUATION}")]
     returns = sorted(expert["eval_return_mean"] for expert in experts)

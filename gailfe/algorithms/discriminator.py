@@ -31,6 +31,7 @@ class DiscriminatorConfig:
     )
     logit_entropy: float = key("weight of the entropy of D, which is maximised", NOT_NEGATIVE)
     gradient_penalty: float = key("weight of the gradient penalty on the logits", NOT_NEGATIVE)
+    gradient_norm: float = key("norm that the gradient penalty draws gradients to", NOT_NEGATIVE)
 
 
 class Discriminator(nn.Module):
@@ -94,20 +95,27 @@ def logit_entropy(logits: Tensor) -> Tensor:
 
 
 def gradient_penalty(
-    discriminator: Discriminator, policy_pairs: Tensor, expert_pairs: Tensor, generator: torch.Generator
+    discriminator: Discriminator,
+    policy_pairs: Tensor,
+    expert_pairs: Tensor,
+    norm: float,
+    generator: torch.Generator,
 ) -> Tensor:
-    """Compute E[(‖∇ logit‖ − 1)²] at random points between policy and expert pairs.
+    """Compute E[(‖∇ logit‖ − norm)²] at random points between policy and expert pairs.
 
-    This is the penalty of WGAN-GP (Gulrajani et al. 2017, equation 3), on the logits; it keeps D from saturating.
+    It keeps D from saturating. With norm 1 this is the penalty of WGAN-GP (Gulrajani et al. 2017, equation 3), on
+    the logits; with norm 0 it is the zero-centred penalty (Thanh-Tung et al. 2019, equation 9), which lets D become
+    flat where policy and expert are alike.
 
     Args:
         policy_pairs, expert_pairs: (n, obs_dim + action_dim).
+        norm: what the gradients' norms are drawn to.
         generator: draws the points.
     """
     mix = torch.rand(len(policy_pairs), 1, generator=generator).to(policy_pairs)
     points = torch.lerp(expert_pairs, policy_pairs, mix).requires_grad_()
     (gradients,) = torch.autograd.grad(discriminator(points).sum(), points, create_graph=True)
-    return (torch.linalg.vector_norm(gradients, dim=-1) - 1).square().mean()
+    return (torch.linalg.vector_norm(gradients, dim=-1) - norm).square().mean()
 
 
 def discriminator_step(
@@ -147,7 +155,9 @@ def discriminator_step(
     loss = -gailfe_objective(policy_logits, expert_logits, failed_logits, lambda_f, threshold)
     loss = loss - config.logit_entropy * logit_entropy(torch.cat([policy_logits, expert_logits]))
     if config.gradient_penalty > 0:
-        penalty = gradient_penalty(discriminator, policy_pairs, expert_pairs, generator)
+        penalty = gradient_penalty(
+            discriminator, policy_pairs, expert_pairs, config.gradient_norm, generator
+        )
         loss = loss + config.gradient_penalty * penalty
     discriminator.zero_grad()
     loss.backward()

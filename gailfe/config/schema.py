@@ -54,6 +54,7 @@ class EnvConfig:
     max_episode_steps: int | None = key("time limit [steps]; null: the registered one", AT_LEAST_ONE, None)
     num_iterations: int = key("iterations of imitation, the same for all algorithms", AT_LEAST_ONE)
     ppo: PPOTask = field(default_factory=PPOTask)
+    gradient_penalty: float = key("weight of the gradient penalty on D; conf/algo/_shared.yaml takes it", NOT_NEGATIVE)
     terminates: bool = key("whether an episode can end before its time limit", default=True)
     torso_angle: int | None = key("index of the torso's pitch [rad] in the observation", NOT_NEGATIVE, None)
     forward_velocity: int | None = key(
