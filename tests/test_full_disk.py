@@ -47,6 +47,10 @@ def test_a_checkpoint_that_has_no_room_leaves_the_one_before_and_the_run_goes_on
     assert weights(killed) == weights(whole)
 
 
+def fill(folder: Path) -> None:
+    (folder / "weights").write_bytes(bytes(5000))
+
+
 def test_every_file_that_has_no_room_is_named(tmp_path: Path) -> None:
     (tmp_path / "old.txt").write_text("as it was")
     metrics = MetricsFile(tmp_path / "metrics.csv", ["iteration"], keep=0)
@@ -54,9 +58,7 @@ def test_every_file_that_has_no_room_is_named(tmp_path: Path) -> None:
         "old.txt": lambda: write_text(tmp_path / "old.txt", "x" * 5000),
         "metrics.csv": lambda: metrics.log({"iteration": 10**3000}),
         "policy.safetensors": lambda: save_policy(tmp_path, make_policy(100, 100)),
-        "hopper-44136fa355b3.partial": lambda: Store(tmp_path).get(
-            "experts", "hopper", {}, lambda folder: (folder / "weights").write_bytes(bytes(5000))
-        ),
+        "hopper-44136fa355b3.partial": lambda: Store(tmp_path).get("experts", "hopper", {}, fill),
     }
     for name, write in writes.items():
         with files_of_at_most(2000), pytest.raises(DiskFull, match=rf"there is no room for {tmp_path}.*{name}"):
