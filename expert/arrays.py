@@ -14,12 +14,16 @@ from __future__ import annotations
 import logging
 import zipfile
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import h5py
 import numpy as np
 
 from gailfe.config.arguments import CommandError
 from gailfe.envs.trajectory import Trajectory
+
+if TYPE_CHECKING:
+    from gymnasium.spaces import Box  # --help does not wait for it
 
 log = logging.getLogger(__name__)
 
@@ -56,8 +60,12 @@ def read_arrays(source: Path) -> dict[str, np.ndarray]:
     return arrays
 
 
-def check_arrays(arrays: dict[str, np.ndarray], obs_dim: int, action_dim: int) -> None:
-    """Raises LayoutError, naming the key and both shapes, unless the arrays are in the layout."""
+def check_arrays(arrays: dict[str, np.ndarray], observation: Box, action: Box) -> None:
+    """Refuse arrays that are not in the layout or not of an environment with these spaces.
+
+    Raises:
+        LayoutError: naming the key and both shapes, or the first row that is wrong, with its episode and step.
+    """
     for key in REQUIRED:
         if key not in arrays:
             raise LayoutError(f"{key} is missing; there are: {', '.join(arrays) or 'none of the layout'}")
@@ -66,21 +74,45 @@ def check_arrays(arrays: dict[str, np.ndarray], obs_dim: int, action_dim: int) -
     n = len(np.atleast_1d(arrays["observations"]))
     if n == 0:
         raise LayoutError("observations are empty: at least one step is needed")
-    widths = {"observations": (obs_dim,), "next_observations": (obs_dim,), "actions": (action_dim,)}
+    shapes = {"observations": observation.shape, "next_observations": observation.shape, "actions": action.shape}
     for key, array in arrays.items():
-        expected = (n, *widths.get(key, ()))
+        expected = (n, *shapes.get(key, ()))
         if array.shape != expected:
             raise LayoutError(
                 f"{key} has shape {array.shape}, must be {expected}: a row for each of the {n} observations"
-                + (f", {expected[1]} numbers each in this environment" if key in widths else "")
+                + (f", {expected[1]} numbers each in this environment" if key in shapes else "")
             )
         if array.dtype.kind not in "biuf":
             raise LayoutError(f"{key} has dtype {array.dtype}, must be numbers")
         if key in ENDS and not np.isin(array, (0, 1)).all():
             raise LayoutError(f"{key} must be boolean, or 0 and 1; got {array[~np.isin(array, (0, 1))][0]}")
+    for key, array in arrays.items():
         if not np.isfinite(array).all():
-            raise LayoutError(f"{key} must be finite, got NaN or infinity in row {_first_not_finite(array)}")
+            raise LayoutError(
+                f"{key} must be finite, got NaN or infinity in {_place(arrays, ~np.isfinite(array))}"
+            )
+    beyond = beyond_bounds(arrays["actions"], action)
+    if beyond.any():
+        raise LayoutError(
+            f"actions must be within the environment's bounds, got {arrays['actions'][first_row(beyond)]} in "
+            f"{_place(arrays, beyond)}; clip them, if the environment did"
+        )
     _check_order(arrays)
+
+
+def beyond_bounds(actions: np.ndarray, space: Box) -> np.ndarray:
+    """Where actions (T, action_dim) are outside of their space; (T, action_dim) bool.
+
+    A bound of a float64 space may lie between two float32: an action at it is rounded, and not beyond it.
+    """
+    low, high = (bound.astype(np.float32) for bound in (space.low, space.high))
+    actions = actions.astype(np.float32)
+    return (actions < np.nextafter(low, np.float32(-np.inf))) | (actions > np.nextafter(high, np.float32(np.inf)))
+
+
+def first_row(where: np.ndarray) -> int:
+    """The first row that holds a true entry; `where` has one."""
+    return int(np.argwhere(where)[0][0])
 
 
 def cut_episodes(arrays: dict[str, np.ndarray]) -> list[Trajectory]:
@@ -117,7 +149,7 @@ def _check_order(arrays: dict[str, np.ndarray]) -> None:
     """Within an episode, the next observation is the next row's."""
     if "next_observations" not in arrays:
         return
-    ends = np.logical_or.reduce([arrays[key].astype(bool) for key in ENDS if key in arrays])[:-1]
+    ends = _ends(arrays)[:-1]
     same = np.isclose(arrays["next_observations"][:-1], arrays["observations"][1:], rtol=1e-4, atol=1e-5)
     wrong = np.flatnonzero(~same.all(axis=1) & ~ends)
     if len(wrong):
@@ -127,5 +159,11 @@ def _check_order(arrays: dict[str, np.ndarray]) -> None:
         )
 
 
-def _first_not_finite(array: np.ndarray) -> int:
-    return int(np.argwhere(~np.isfinite(array))[0][0])
+def _place(arrays: dict[str, np.ndarray], where: np.ndarray) -> str:
+    row = first_row(where)
+    ends = np.flatnonzero(_ends(arrays)[:row])
+    return f"row {row} (episode {len(ends)}, step {row - (ends[-1] + 1 if len(ends) else 0)})"
+
+
+def _ends(arrays: dict[str, np.ndarray]) -> np.ndarray:
+    return np.logical_or.reduce([arrays[key].astype(bool) for key in ENDS if key in arrays])

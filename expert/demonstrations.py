@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import shutil
 import sys
 from collections.abc import Sequence
 from pathlib import Path
@@ -18,6 +19,7 @@ from minari.dataset.minari_storage import MinariStorage
 from gailfe.config.schema import EnvConfig
 from gailfe.envs.making import env_spec, episode_limit, spaces_of
 from gailfe.envs.trajectory import Demonstrations, Trajectory
+from gailfe.storage.files import DiskFull
 
 log = logging.getLogger(__name__)
 
@@ -72,10 +74,17 @@ def save_dataset(
     algorithm: str,
     metadata: dict[str, Any],
 ) -> None:
-    """Write one Minari dataset into `folder`, which must not hold one yet; see `save_demonstrations`."""
+    """Write one Minari dataset into `folder`, which must not hold one yet; see `save_demonstrations`.
+
+    Raises:
+        DiskFull: if there is no room for it.
+    """
     spaces = spaces_of(env)
     data = folder.resolve() / "data"  # Minari joins a relative path to itself
     data.mkdir(parents=True)
+    needed = sum(t.observations.nbytes + t.actions.nbytes + t.rewards.nbytes for t in trajectories)
+    if shutil.disk_usage(data).free < needed:  # asked first: HDF5 fills the terminal when it finds out by itself
+        raise DiskFull(f"the disk is full: there is no room for {data}, which needs {needed / 1e6:.0f} MB")
     storage = MinariStorage.new(
         data,
         env_spec=_plain_spec(env),

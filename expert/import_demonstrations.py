@@ -14,11 +14,12 @@ import hydra
 from hydra.errors import HydraException
 
 from expert import arrays
-from gailfe.config.arguments import ArgumentError, CommandError, argument, run_command
+from gailfe.config.arguments import ArgumentError, argument, run_command
 from gailfe.config.checks import parse
 from gailfe.config.folders import CONF
 from gailfe.config.keys import ConfigError
 from gailfe.config.schema import EnvConfig
+from gailfe.storage.files import room_for
 
 SUMMARY = """python -m expert.import_demonstrations source=my.npz env=hopper out=my_dataset
 
@@ -48,13 +49,14 @@ def import_demonstrations(source: Path, out: Path, env: EnvConfig) -> str:
         raise ConfigError(f"out={out} must be a folder that isn't there yet")
     spaces = check_env(env)
     found = arrays.read_arrays(source)
-    arrays.check_arrays(found, spaces.observation_dim, spaces.action_dim)
+    arrays.check_arrays(found, spaces.observation, spaces.action)
     trajectories = arrays.cut_episodes(found)
     name = re.sub(r"\W", "_", out.name)
     partial = out.with_name(out.name + ".partial")
     shutil.rmtree(partial, ignore_errors=True)
-    save_dataset(partial, f"{name}-v0", trajectories, env, "imported", {"source": source.name})
-    partial.rename(out)
+    with room_for(out):
+        save_dataset(partial, f"{name}-v0", trajectories, env, "imported", {"source": source.name})
+        partial.rename(out)
     return (
         f"{out}: {len(trajectories)} episodes, {sum(map(len, trajectories))} steps, "
         f"{sum(t.terminated for t in trajectories)} episodes terminated"
@@ -69,10 +71,7 @@ def work(chosen: ImportArguments) -> None:
         env = _environment(chosen.env, chosen.config_dir)
     except (ConfigError, HydraException) as error:
         raise ArgumentError(str(error)) from error
-    try:
-        print(import_demonstrations(Path(chosen.source), Path(chosen.out), env))
-    except ConfigError as error:
-        raise CommandError(str(error)) from error
+    print(import_demonstrations(Path(chosen.source), Path(chosen.out), env))
     print(
         f"python -m gailfe.run env={chosen.env} demonstrations=minari demonstrations.dataset={chosen.out}"
         + (f" --config-dir {chosen.config_dir}" if chosen.config_dir else "")

@@ -18,6 +18,7 @@ from minari.dataset.episode_data import EpisodeData
 from minari.dataset.minari_storage import METADATA_FILE_NAME
 
 from expert.annotators import Reference, make_annotator
+from expert.arrays import beyond_bounds, first_row
 from expert.contamination import contamination_recipe
 from gailfe.config.keys import ConfigError
 from gailfe.config.schema import Config
@@ -159,6 +160,10 @@ def _load(config: Config, key: str, path: str) -> list[Trajectory]:
             trajectories.append(_trajectory(episode, spaces, notes))
         except ValueError as error:
             raise ConfigError(f"demonstrations.{key}={path}, episode {number}: {error}") from error
+    log.info(
+        "demonstrations.%s=%s: %d episodes, SHA-256 %s",
+        *(key, path, len(trajectories), _checksum(_data_folder(key, path))),
+    )
     for note, count in notes.items():
         log.info("demonstrations.%s: %d of %d episodes %s", key, count, len(trajectories), note)
     return trajectories
@@ -175,15 +180,19 @@ def _trajectory(episode: EpisodeData, spaces: Spaces, notes: Counter[str]) -> Tr
         if array.shape[1:] != shape:
             raise ValueError(f"{name} have shape {array.shape}, must be (T, {shape[0]})")
         if not np.isfinite(array).all():
-            raise ValueError(f"{name} must be finite, got NaN or infinity")
+            raise ValueError(
+                f"{name} must be finite, got NaN or infinity in step {first_row(~np.isfinite(array))}"
+            )
     if 0 < len(observations) == len(actions):
         notes["lack the observation that they ended in: the last one is repeated"] += 1
         observations = np.concatenate([observations, observations[-1:]])
-    low, high = spaces.action.low, spaces.action.high
-    # A bound of a float64 space may lie between two float32: an action at it is rounded, and not beyond it.
-    if ((actions < np.nextafter(low, -np.inf)) | (actions > np.nextafter(high, np.inf))).any():
-        notes["hold actions beyond the environment's bounds: clipped"] += 1
-    actions = np.clip(actions, low, high)
+    beyond = beyond_bounds(actions, spaces.action)
+    if beyond.any():
+        raise ValueError(
+            f"actions must be within the environment's bounds, got {actions[first_row(beyond)]} in step "
+            f"{first_row(beyond)}; clip them, if the environment did"
+        )
+    actions = np.clip(actions, spaces.action.low, spaces.action.high)
     if not np.isfinite(rewards).all():
         notes["have unknown rewards: there is no expert line, and annotators can't go by return"] += 1
     if np.any(episode.terminations[:-1]) or np.any(episode.truncations[:-1]):

@@ -49,6 +49,10 @@ def choose_pairs(expert: Sequence[Trajectory], settings: DemonstrationsConfig, s
         "demonstrations: %d of %d trajectories, %d of %d state-action pairs",
         *(len(kept), len(expert), sum(map(len, kept)), sum(map(len, expert))),
     )
+    if settings.subsample > 1 and all(len(trajectory) == 1 for trajectory in kept):
+        log.warning(
+            "demonstrations.subsample=%d leaves one state-action pair of each trajectory", settings.subsample
+        )
     return kept
 
 

@@ -25,8 +25,11 @@ from gailfe.config.folders import CONF
 from gailfe.config.help import help_page
 from gailfe.config.keys import ConfigError, Refusal
 from gailfe.config.schema import Config
-from gailfe.stopping import Stopped, asked, check_asked, follow_sweep
+from gailfe.following import follow, tell
+from gailfe.stopping import Stopped, asked, check_asked
 from gailfe.storage.files import write_text
+from gailfe.storage.finished import is_well
+from gailfe.storage.locks import is_held, run_lock
 from gailfe.storage.names import FAILURE
 from gailfe.sweep import enumerates
 
@@ -46,6 +49,7 @@ def command(usage: str) -> Callable[[Callable[[Config], Any]], Callable[[], None
     def decorate(task: Callable[[Config], Any]) -> Callable[[], None]:
         @functools.wraps(task)  # Hydra names the job after the task's module
         def job(cfg: DictConfig) -> Any:
+            logging.raiseExceptions = False  # where a line of a log can't be written, as on a full disk
             with report_errors(cfg):
                 return task(prepare(cfg))
             return None
@@ -108,9 +112,10 @@ def report_errors(cfg: DictConfig) -> Iterator[None]:
     """Handle the exceptions of a job.
 
     A single job ends with its error. A `Refusal` has no traceback, and a job that did nothing leaves no folder. A
-    job of a sweep writes failure.txt into its folder and does not raise, so that the other jobs run with every
-    launcher; `SweepReport` names it at the end. A sweeper that chooses its jobs as it goes, as Optuna's does, gets
-    the exception as well: it decides what a failed job means. A job that was asked to stop has not failed.
+    job of a sweep tells the sweep, leaves failure.txt in its folder and does not raise, so that the other jobs run
+    with every launcher; `SweepReport` names it at the end. A sweeper that chooses its jobs as it goes, as Optuna's
+    does, gets the exception as well: it decides what a failed job means. A job that was asked to stop has not
+    failed.
     """
     folder = output_folder()
     if HydraConfig.get().mode is RunMode.RUN:
@@ -124,21 +129,36 @@ def report_errors(cfg: DictConfig) -> Iterator[None]:
             raise SystemExit(f"error: {error}") from error
         (folder / FAILURE).unlink(missing_ok=True)  # of a sweep's job: the run is well now
         return
-    follow_sweep()
-    note = folder / FAILURE
-    note.unlink(missing_ok=True)
+    follow()
+    number, enumerated = HydraConfig.get().job.num, enumerates(HydraConfig.get())
+    (folder / FAILURE).unlink(missing_ok=True)
     try:
         check_asked()
         yield
     except Stopped as stopped:
         log.warning("%s: %s", folder, stopped)
-        if not enumerates(HydraConfig.get()):
+        tell(number)
+        if not enumerated:
             raise
+        return
     except Exception as error:
-        log.exception("%s failed", folder)
-        write_text(note, f"{type(error).__name__}: {error}\n\n{traceback.format_exc()}")
-        if not enumerates(HydraConfig.get()):
+        told = f"{type(error).__name__}: {error}"
+        log.error("%s failed: %s", folder, told, exc_info=not isinstance(error, Refusal))
+        _leave_note(folder, told if isinstance(error, Refusal) else f"{told}\n\n{traceback.format_exc()}")
+        tell(number, told)
+        if not enumerated:
             raise
+        return
+    (folder / FAILURE).unlink(missing_ok=True)  # of another sweep's job, meanwhile
+    tell(number)
+
+
+def _leave_note(folder: Path, text: str) -> None:
+    """Write failure.txt; not into the folder of a run that is well or that another process is at work on: what
+    failed is this job, not that run."""
+    with contextlib.suppress(OSError):  # the disk may be full: the sweep tells of the job all the same
+        if not is_held(run_lock(folder)) and not is_well(folder):
+            write_text(folder / FAILURE, text)
 
 
 @contextlib.contextmanager

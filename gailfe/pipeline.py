@@ -22,6 +22,7 @@ from expert.collect import demonstrations_recipe, make_demonstrations
 from expert.contamination import check_contamination, contaminate_own
 from expert.demonstrations import load_demonstrations
 from expert.experts import expert_of, make_expert
+from expert.own_data import KEYS as DATASETS
 from expert.own_data import check_own_data, load_own_data, own_data_recipe, own_expert_record
 from expert.subsampling import choose_pairs
 from gailfe.config.keys import Refusal
@@ -29,6 +30,7 @@ from gailfe.config.schema import Config
 from gailfe.envs.trajectory import Demonstrations
 from gailfe.stopping import check_asked
 from gailfe.storage.files import atomic, remove_partials, write_json, write_text
+from gailfe.storage.locks import run_lock
 from gailfe.storage.names import CONFIG, EVALUATION, EXPERT_RECORD
 from gailfe.storage.store import Store, artifact_key
 from gailfe.storage.tracking import check_tracking
@@ -70,11 +72,12 @@ def run(config: Config, folder: Path, wait: bool = False) -> None:
 @contextlib.contextmanager
 def _held(folder: Path, wait: bool) -> Iterator[None]:
     """Hold the lock of a run's folder, which ends with its process. Raises RunIsBusy, or waits."""
-    lock, holder = FileLock(folder / ".lock"), folder / HOLDER
+    lock, holder = FileLock(run_lock(folder)), folder / HOLDER
     waiting = False
     while not lock.is_locked:
         try:
-            lock.acquire(timeout=1 if waiting else 0)  # and not longer: a signal to stop ends the waiting
+            # Not 0, for others may look whether it is held; not long, for a signal to stop ends the waiting.
+            lock.acquire(timeout=1 if waiting else 0.2)
         except Timeout as error:
             other = holder.read_text() if holder.exists() else "of unknown number"
             busy = f"{folder}: another process is at work there, process {other}"
@@ -96,6 +99,8 @@ def _run(config: Config, folder: Path) -> None:
     own = config.demonstrations.dataset is not None
     inputs = own_data_recipe(config) if own else demonstrations_recipe(config)
     recipe = run_recipe(config, artifact_key(inputs))
+    if own:
+        recipe["datasets"] = {key: inputs[key] for key in DATASETS if key in inputs}  # their checksums
     if is_finished(folder, recipe, config.env.num_iterations):
         log.info("%s is finished: skipped", folder)
         return

@@ -4,10 +4,8 @@ from __future__ import annotations
 
 import contextlib
 import logging
-import os
 import signal
 import threading
-import time
 from collections.abc import Iterator
 from pathlib import Path
 from types import FrameType
@@ -15,10 +13,9 @@ from types import FrameType
 log = logging.getLogger(__name__)
 
 SIGNALS = (signal.SIGTERM, signal.SIGINT)  # SIGINT is what Ctrl-C sends
-SWEEP = "GAILFE_SWEEP"  # environment variable for a sweep's workers: its process id and its stop file
-INTERVAL = 0.5  # seconds between a worker's looks at its sweep
 
 _asked: list[int] = []  # the signals that came
+_stop_file: list[Path] = []  # of the sweep that this process leads
 
 
 class Stopped(Exception):
@@ -51,48 +48,32 @@ def listening() -> Iterator[None]:
             signal.signal(number, handler)
 
 
-def lead_sweep(folder: Path) -> None:
-    """Make this process the one that a sweep's workers follow: a signal to stop reaches them too.
+def note_signals(stop_file: Path) -> None:
+    """From now on, a signal to stop is noted, and makes `stop_file`, which the workers of a sweep look for.
 
-    Not as a signal: a worker that has no job yet would die of it, and joblib would then end all the others.
-
-    Args:
-        folder: of the sweep, where its stop file will be.
+    Workers don't get the signal itself: one that has no job yet would die of it.
     """
-    file = folder.absolute() / f".stop-{os.getpid()}"
-    file.unlink(missing_ok=True)  # of a process that had the same id
-    os.environ[SWEEP] = f"{os.getpid()} {file}"
+    _stop_file[:] = [stop_file]
     for number in SIGNALS:
         signal.signal(number, _note)
 
 
-def end_sweep() -> None:
-    """The workers have ended: remove the stop file. Raises Stopped if the sweep was asked to stop."""
-    if SWEEP in os.environ:
-        Path(os.environ[SWEEP].partition(" ")[2]).unlink(missing_ok=True)
-    check_asked()
+def note_only() -> bool:
+    """Make signals to stop be noted only, however often they come: a worker ends when its sweep says so.
 
-
-def follow_sweep() -> None:
-    """Make this process, if it is a worker of a sweep, stop when the sweep is asked to, and end with the sweep.
-
-    A worker whose sweep was killed would go on, hold the locks of its runs, and wait for jobs that never come.
+    Ctrl-C in a terminal reaches the workers too. Returns whether this call changed that.
     """
-    sweep, _, stop_file = os.environ.get(SWEEP, "").partition(" ")
     in_main = threading.current_thread() is threading.main_thread()
-    if sweep in ("", str(os.getpid())) or not in_main or signal.getsignal(signal.SIGTERM) is _only_note:
-        return
-    for number in SIGNALS:  # Ctrl-C in a terminal reaches the workers too, and more than once
+    if not in_main or signal.getsignal(signal.SIGTERM) is _only_note:
+        return False
+    for number in SIGNALS:
         signal.signal(number, _only_note)
-    threading.Thread(target=_watch, args=(int(sweep), Path(stop_file)), daemon=True).start()
+    return True
 
 
-def _watch(sweep: int, stop_file: Path) -> None:
-    while os.getppid() == sweep:
-        if not _asked and stop_file.exists():
-            _asked.append(signal.SIGTERM)
-        time.sleep(INTERVAL)
-    os._exit(1)  # at once: every file is whole or not there
+def stop() -> None:
+    """Ask this process to stop, as SIGTERM does."""
+    _asked.append(signal.SIGTERM)
 
 
 def _note(number: int, frame: FrameType | None) -> None:
@@ -100,8 +81,8 @@ def _note(number: int, frame: FrameType | None) -> None:
         signal.signal(number, signal.SIG_DFL)
         signal.raise_signal(number)
     _only_note(number, frame)
-    if SWEEP in os.environ:
-        Path(os.environ[SWEEP].partition(" ")[2]).touch()
+    if _stop_file and _stop_file[0].parent.exists():
+        _stop_file[0].touch()
     log.warning("%s: finishing the iteration and saving it; again: stops at once", signal.Signals(number).name)
 
 

@@ -17,9 +17,10 @@ from omegaconf import DictConfig, read_write
 from gailfe.config.checks import parse
 from gailfe.config.folders import check_paths, job_subfolder
 from gailfe.config.keys import ConfigError
-from gailfe.stopping import Stopped, asked, end_sweep, lead_sweep
+from gailfe.following import end_sweep, lead
+from gailfe.stopping import Stopped, asked, check_asked
 from gailfe.storage.files import write_json
-from gailfe.storage.names import FAILURE, JOBS
+from gailfe.storage.names import JOBS
 from gailfe.study import check_study, sweep_arguments, trials_to_check, winner
 
 log = logging.getLogger(__name__)
@@ -29,7 +30,7 @@ class SweepReport(Callback):
     """Composes and checks every job before the first one starts; names those that failed when all have ended."""
 
     def __init__(self) -> None:
-        self._jobs: dict[str, dict[str, Any]] = {}  # by subfolder
+        self._jobs: dict[str, dict[str, Any]] = {}  # by subfolder, in the order of their numbers
 
     def on_run_start(self, config: DictConfig, **kwargs: Any) -> None:
         """Check the folders of a single job, before Hydra makes the job's own. Raises SystemExit."""
@@ -44,7 +45,7 @@ class SweepReport(Callback):
         _check_paths(config)
         if not enumerates(config.hydra):
             _start_study(config)
-            _lead(config)
+            _begin(config)
             return
         with read_write(config), read_write(config.hydra):
             # Neighbouring jobs have different environments, so that the first ones train different experts side
@@ -61,7 +62,7 @@ class SweepReport(Callback):
             self._jobs[subfolder] = names
         folder = Path(config.hydra.sweep.dir)
         write_json(folder / JOBS, _announced(folder / JOBS) | self._jobs)
-        _lead(config)
+        _begin(config)
 
     def on_multirun_end(self, config: DictConfig, **kwargs: Any) -> None:
         """Report how the sweep ended; of a study, its best trial.
@@ -69,8 +70,9 @@ class SweepReport(Callback):
         Raises:
             SystemExit: if the sweep was asked to stop, a job failed, or its output is not in the sweep's folder.
         """
+        endings = end_sweep(len(self._jobs))
         try:
-            end_sweep()
+            check_asked()
         except Stopped as stopped:
             log.warning("%s", stopped)
             raise SystemExit(128 + (asked() or 0)) from stopped
@@ -79,21 +81,24 @@ class SweepReport(Callback):
             if best is not None:
                 log.info("the best trial of the study: %s", best)
             return
-        notes = [Path(config.hydra.sweep.dir, subfolder, FAILURE) for subfolder in self._jobs]
-        elsewhere = [note for note in notes if not note.parent.exists()]  # on a machine with other folders
+        folders = [Path(config.hydra.sweep.dir, subfolder) for subfolder in self._jobs]
+        elsewhere = [folder for folder in folders if not folder.exists()]  # on a machine with other folders
         if elsewhere:
             raise SystemExit(
-                f"error: {len(elsewhere)} of {len(notes)} jobs left nothing in {config.hydra.sweep.dir}: "
+                f"error: {len(elsewhere)} of {len(folders)} jobs left nothing in {config.hydra.sweep.dir}: "
                 f"paths.runs={config.paths.runs} and paths.artifacts={config.paths.artifacts} must be absolute, "
                 "in a folder that all machines share"
             )
-        failed = [note for note in notes if note.exists()]
-        if failed:
-            lines = [f"  {note.parent}: {note.read_text().splitlines()[0]}" for note in failed]
-            head = f"error: {len(failed)} of {len(notes)} jobs failed:"
-            tail = f"The same command runs the missing ones again; {FAILURE} in each folder has the traceback."
+        lines = [
+            f"  {folder}: {'its process ended without a word' if ending is None else ending}"
+            for folder, ending in zip(folders, endings, strict=True)
+            if ending != ""
+        ]
+        if lines:
+            head = f"error: {len(lines)} of {len(folders)} jobs failed:"
+            tail = "The same command runs the missing ones again; the log in each folder says more."
             raise SystemExit("\n".join([head, *lines, tail]))
-        log.info("all %d jobs are done", len(notes))
+        log.info("all %d jobs are done", len(folders))
 
 
 def _check_paths(config: DictConfig) -> None:
@@ -103,9 +108,12 @@ def _check_paths(config: DictConfig) -> None:
         raise SystemExit(f"error: {error}") from error
 
 
-def _lead(config: DictConfig) -> None:
-    if "joblib" in config.hydra.launcher._target_:  # whose workers are children of this process
-        lead_sweep(Path(config.hydra.sweep.dir))
+def _begin(config: DictConfig) -> None:
+    launcher = config.hydra.launcher._target_
+    # The basic launcher's jobs are in this process, and hear of signals as it does. Slurm's outlive it.
+    override = lead(Path(config.hydra.sweep.dir), not launcher.endswith(("BasicLauncher", "SlurmLauncher")))
+    with read_write(config), read_write(config.hydra):
+        config.hydra.overrides.hydra = [*config.hydra.overrides.get("hydra", []), override]
 
 
 def _announced(path: Path) -> dict[str, Any]:

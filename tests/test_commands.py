@@ -3,12 +3,16 @@
 from __future__ import annotations
 
 import os
+import shutil
 import subprocess
 import sys
 import tomllib
 from pathlib import Path
 
 import pytest
+
+from gailfe.config.folders import check_paths
+from gailfe.config.keys import ConfigError
 
 ROOT = Path(__file__).parents[1]
 SCRIPTS: dict[str, str] = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]["scripts"]
@@ -81,6 +85,16 @@ def test_folders_that_cannot_be_written_are_refused_before_any_is_made(
     assert done.returncode == 1
     assert done.stderr == f"error: {said.format(tmp_path)}\n"
     assert [path.name for path in tmp_path.iterdir()] == ["file"]
+
+
+def test_a_disk_that_is_full_from_the_start_is_called_that(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    check_paths({"runs": str(tmp_path / "runs")})
+    full = shutil.disk_usage(tmp_path)._replace(free=0)
+    monkeypatch.setattr(shutil, "disk_usage", lambda path: full)
+    with pytest.raises(ConfigError, match=f"paths.runs={tmp_path}/runs .*the disk is full"):
+        check_paths({"runs": str(tmp_path / "runs")})
 
 
 def test_a_refused_key_leaves_a_run_that_is_there_alone(tmp_path: Path) -> None:

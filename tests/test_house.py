@@ -8,7 +8,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 ROOT = Path(__file__).parents[1]
-PACKAGES = ("gailfe", "expert", "analysis", "benchmarks", "conf")
+PACKAGES = ("gailfe", "expert", "analysis", "hydra_plugins", "benchmarks", "conf")
 ROOMS = {folder.name for folder in (ROOT / "gailfe").iterdir() if (folder / "__init__.py").exists()}
 
 STAGES = {"run", "pipeline"}  # the modules of gailfe/ itself that know all three stages

@@ -94,6 +94,11 @@ BAD: list[tuple[dict[str, Any], list[str]]] = [
     ({"terminated": np.zeros(N - 1, dtype=bool)}, ["terminated has shape (9,), must be (10,)"]),
     ({"truncated": np.full(N, 2)}, ["truncated must be boolean, or 0 and 1; got 2"]),
     ({"actions": np.full((N, 3), np.nan)}, ["actions must be finite", "row 0"]),
+    ({"actions": np.where(np.arange(N)[:, None] == 6, np.nan, np.zeros((N, 3)))}, ["row 6 (episode 2, step 1)"]),
+    (
+        {"actions": np.where(np.arange(N)[:, None] == 4, -1.01, np.zeros((N, 3)))},
+        ["actions must be within", "got [-1.01 -1.01 -1.01] in row 4 (episode 1, step 0)"],
+    ),
     ({"actions": np.full((N, 3), b"x")}, ["actions has dtype |S1, must be numbers"]),
     ({"observations": np.zeros((0, 11))}, ["observations are empty"]),
     ({"actions": None}, ["actions is missing; there are: observations"]),

@@ -58,6 +58,11 @@ def edited(dataset: Path, folder: Path, key: str, change: object) -> Path:
     return folder
 
 
+def nan_in_row_7(observations: np.ndarray) -> np.ndarray:
+    observations[7, 3] = np.nan
+    return observations
+
+
 def command(folder: Path, *arguments: str) -> tuple[int, str]:
     process = subprocess.run(
         [
@@ -75,10 +80,13 @@ def command(folder: Path, *arguments: str) -> tuple[int, str]:
 def test_a_dataset_of_another_project_drives_gailfe_to_the_end_without_an_expert_being_trained(
     datasets: Path, tmp_path: Path
 ) -> None:
-    mine, cut = datasets / "mine-v0", datasets / "cut-v0"
+    mine, cut = Path(shutil.copytree(datasets / "mine-v0", tmp_path / "mine-v0")), datasets / "cut-v0"
     chosen = [f"demonstrations.dataset={mine}", f"demonstrations.failed_dataset={cut}"]
     code, output = command(tmp_path, "env=hopper", "algo=gailfe", *chosen)
     assert code == 0, output
+    recipe = json.loads(next(tmp_path.glob("runs/**/recipe.json")).read_text())
+    assert f"{mine}: 4 episodes, SHA-256 {recipe['datasets']['dataset']}" in output
+    assert f"{cut}: 2 episodes, SHA-256 {recipe['datasets']['failed_dataset']}" in output
     assert not (tmp_path / "artifacts").exists()
     (path,) = tmp_path.glob("runs/**/metrics.csv")
     rows = list(csv.DictReader(path.open()))
@@ -90,6 +98,11 @@ def test_a_dataset_of_another_project_drives_gailfe_to_the_end_without_an_expert
     assert line["eval_return_mean"] == pytest.approx(np.mean(returns))
     assert line["eval_return_std"] == pytest.approx(np.std(returns))
     assert line["eval_episode_length_mean"] == 20
+    with h5py.File(mine / "data/main_data.hdf5", "a") as file:
+        file["episode_0"]["actions"][0, 0] *= 0.999
+    code, output = command(tmp_path, "env=hopper", "algo=gailfe", *chosen)
+    assert code == 1
+    assert f"datasets.dataset was {recipe['datasets']['dataset']}, now" in output
 
 
 def test_spaces_that_do_not_fit_are_refused_with_both_shapes_before_any_work(
@@ -152,7 +165,6 @@ def test_cut_off_episodes_count_as_truncated_float32_is_taken_and_failures_may_b
 @pytest.mark.parametrize(
     ("key", "change", "said"),
     [
-        ("actions", lambda a: 3 * a, "1 of 4 episodes hold actions beyond the environment's bounds: clipped"),
         ("observations", lambda o: o[:-1], "1 of 4 episodes lack the observation that they ended in"),
         ("rewards", lambda r: r * np.nan, "1 of 4 episodes have unknown rewards"),
         ("terminations", lambda t: np.arange(len(t)) == 3, "1 of 4 episodes go on after a step"),
@@ -178,7 +190,14 @@ def test_what_is_assumed_about_an_episode_is_said(
     ("key", "change", "said"),
     [
         ("observations", lambda o: o[:, :5], r"episode 0: observations have shape \(21, 5\), must be \(T, 11\)"),
-        ("actions", lambda a: a * np.inf, "episode 0: actions must be finite"),
+        ("actions", lambda a: a * np.inf, "episode 0: actions must be finite, got NaN or infinity in step 0"),
+        ("observations", nan_in_row_7, "episode 0: observations must be finite, got NaN or infinity in step 7"),
+        (
+            "actions",
+            lambda a: np.where(np.arange(20)[:, None] == 5, 1.5, a),
+            r"episode 0: actions must be .*bounds, "
+            r"got \[1\.5 1\.5 1\.5\] in step 5",
+        ),
         ("observations", lambda o: o[:3], "episode 0: .*T \\+ 1 observations.*got 20 actions, 3 observations"),
     ],
 )

@@ -12,11 +12,15 @@ from pathlib import Path
 import pytest
 from algorithms import rows, weights
 from commands import PATIENCE, start, wait_for
+from filelock import FileLock
+
+from gailfe.storage.finished import write_summary
+from gailfe.storage.locks import run_lock
 
 ITERATIONS = 30
 GAIL = ["algo=gail", "tracking=none", f"env.num_iterations={ITERATIONS}", "algo.steps_per_iteration=512"]
 
-IN_ONE_PROCESS = "hydra.launcher.n_jobs=1"  # the sweep's own: no worker has to start
+IN_ONE_PROCESS = "hydra/launcher=basic"  # the sweep's own: no worker has to start
 
 
 def finish(process: subprocess.Popen[str], code: int = 0) -> str:
@@ -90,25 +94,76 @@ def test_a_signal_to_a_sweep_ends_all_its_jobs_so_and_none_is_called_failed(
     assert sorted(map(int, re.findall(r"resumed after iteration (\d+)", again))) == sorted(interrupted)
     assert [rows(run) for run in run_folders(runs, 2)] == [rows(run) for run in whole]
     assert not list(runs.rglob("failure.txt"))
-    assert not list(runs.rglob(".stop-*"))
+    assert not list(runs.rglob(".sweep-*"))
+
+
+def workers_of(runs: Path, count: int) -> dict[Path, int]:
+    """The processes that are training below `runs`, by their runs; none before there are `count` of them."""
+    found = {path.parent: path.read_text().split() for path in runs.rglob(".holder")}
+    return {run: int(words[0]) for run, words in found.items() if words} if len(found) == count else {}
+
+
+TWO_AT_A_TIME = {
+    "workers": ["hydra.launcher.n_jobs=2"],
+    "joblib": ["hydra.launcher.n_jobs=2"],
+    "submitit_local": [],
+    "ray": ["+hydra.launcher.ray.init.num_cpus=2"],
+}
 
 
 @pytest.mark.skipif(not Path("/proc/self/stat").exists(), reason="needs /proc")
+@pytest.mark.parametrize("launcher", TWO_AT_A_TIME)
 def test_workers_end_with_a_sweep_that_is_killed_and_the_same_command_goes_on(
-    folder: Path, whole: list[Path]
+    launcher: str, folder: Path, whole: list[Path], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    runs, jobs = folder / "killed", ["-m", *GAIL, "seed=0,1"]
-    process = start("gailfe.run", folder, *jobs, "hydra.launcher.n_jobs=2", runs="killed")
-    holders = wait_for(process, lambda: [path for path in runs.rglob(".holder") if path.stat().st_size])
-    workers = [int(path.read_text().split()[0]) for path in holders]
+    for name, value in {"USAGE_STATS_ENABLED": "0", "AUTH_MODE": "disabled"}.items():
+        monkeypatch.setenv(f"RAY_{name}", value)  # else it makes a token in the user's home
+    if launcher in ("ray", "submitit_local"):
+        pytest.importorskip(f"hydra_plugins.hydra_{launcher.removesuffix('_local')}_launcher")
+    runs = folder / launcher
+    jobs = ["-m", *GAIL, "seed=0,1", f"hydra/launcher={launcher}", *TWO_AT_A_TIME[launcher]]
+    process = start("gailfe.run", folder, *jobs, runs=launcher)
+    workers = list(wait_for(process, lambda: [*workers_of(runs, 2).values()]))
     assert process.pid not in workers
     process.kill()
-    again = start("gailfe.run", folder, *jobs, IN_ONE_PROCESS, runs="killed")  # waits for the other's workers
+    again = start("gailfe.run", folder, *jobs, runs=launcher)  # its jobs wait for the other's workers
     for worker in workers:
         wait_until_gone(worker)
     finish(again)
     process.communicate()
     assert [rows(run) for run in run_folders(runs, 2)] == [rows(run) for run in whole]
+
+
+def test_a_worker_that_is_killed_ends_its_own_job_only_and_the_same_command_makes_just_that_one(
+    folder: Path, whole: list[Path]
+) -> None:
+    runs, jobs = folder / "memory", ["-m", *GAIL, "seed=0,1", "hydra.launcher.n_jobs=2"]
+    process = start("gailfe.run", folder, *jobs, runs="memory")
+    wait_for(process, lambda: run_folders(runs, 2))
+    killed, other = sorted(workers_of(runs, 2))
+    os.kill(workers_of(runs, 2)[killed], signal.SIGKILL)  # as the system does where memory runs out
+    output = finish(process, 1)
+    assert f"1 of 2 jobs failed:\n  {killed}: its process was killed" in output
+    assert rows(other) == rows(whole[1])
+    again = finish(start("gailfe.run", folder, *jobs, runs="memory"))
+    assert again.count("is finished: skipped") == 1
+    assert f"{other} is finished: skipped" in again
+    assert [rows(run) for run in run_folders(runs, 2)] == [rows(run) for run in whole]
+
+
+def test_a_job_that_is_refused_leaves_no_note_in_a_run_that_is_well_or_at_work(tmp_path: Path) -> None:
+    at_work, well, neither = (tmp_path / f"runs/tiny/halfcheetah/gail/seed={seed}" for seed in (0, 1, 2))
+    for run in (at_work, well):
+        run.mkdir(parents=True)
+        (run / "metrics.csv").write_text("iteration\n")
+    write_summary(well, {"iterations": 1, "stopped_early": False})
+    with FileLock(run_lock(at_work)):
+        refused = ["algo=gail", "seed=0,1,2", "tracking=none", "device=cuda:99"]
+        output = finish(start("gailfe.run", tmp_path, "-m", *refused), 1)
+    assert "3 of 3 jobs failed" in output
+    assert all(f"{run}: ConfigError: device=cuda:99" in output for run in (at_work, well, neither))
+    assert list(tmp_path.glob("runs/**/failure.txt")) == [neither / "failure.txt"]
+    assert (neither / "failure.txt").read_text().startswith("ConfigError: device=cuda:99")
 
 
 def test_of_two_sweeps_at_once_one_waits_for_the_run_of_the_other(folder: Path, whole: list[Path]) -> None:

@@ -108,6 +108,7 @@ def test_who_waits_says_what_for(tmp_path: Path, caplog: pytest.LogCaptureFixtur
     def slow(folder: Path) -> None:
         begun.set()
         assert may_end.wait(300)
+        write(folder)
 
     threads = [threading.Thread(target=get, args=(tmp_path, make)) for make in (slow, never)]
     threads[0].start()
@@ -176,6 +177,7 @@ DAMAGES: dict[str, Callable[[Path], object]] = {
     "a file emptied": lambda folder: (folder / "weights.bin").write_bytes(b""),
     "half a manifest": lambda folder: (folder / MANIFEST).write_text('{"files": {'),
     "another manifest": lambda folder: (folder / MANIFEST).write_text("[]"),
+    "a manifest of nothing": lambda folder: (folder / MANIFEST).write_text('{"files": {}}'),
     "no manifest": lambda folder: (folder / MANIFEST).unlink(),
 }
 

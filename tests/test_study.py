@@ -48,7 +48,7 @@ def trials(folder: Path) -> list[tuple[str, float | None]]:
 
 
 def test_study_goes_on_with_the_same_command_and_its_winner_is_an_expert_like_any_other(tmp_path: Path) -> None:
-    fixed = ["expert.activation=relu", "hydra.launcher.n_jobs=1"]  # in the study's own process
+    fixed = ["expert.activation=relu", "hydra.launcher.n_jobs=1"]
     code, output = study(tmp_path, *fixed, "hydra.sweeper.n_trials=2")
     assert code == 0, output
     assert "Figure 1" not in output

@@ -57,6 +57,13 @@ def test_every_so_many_th_pair_is_kept_from_offsets_that_differ() -> None:
     assert len(set(offsets)) > 4
 
 
+def test_one_pair_of_each_trajectory_is_warned_of(caplog: pytest.LogCaptureFixture) -> None:
+    choose(every=50)
+    assert "leaves one" not in caplog.text
+    choose(every=200)
+    assert "demonstrations.subsample=200 leaves one state-action pair of each trajectory" in caplog.text
+
+
 def test_actions_and_rewards_stay_with_their_observations() -> None:
     for trajectory in choose(use=3, every=7):
         assert np.array_equal(trajectory.rewards, trajectory.observations[:-1, 0])

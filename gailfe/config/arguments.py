@@ -13,7 +13,7 @@ from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 from yaml import YAMLError
 
-from gailfe.config.keys import Valid
+from gailfe.config.keys import Refusal, Valid
 
 Schema = TypeVar("Schema")
 
@@ -63,7 +63,8 @@ def run_command(
         arguments: None: those of this process.
 
     Returns:
-        The exit status: that of `work`, 1 for a CommandError, 2 for an ArgumentError. Either error is printed.
+        The exit status: that of `work`, 1 for a CommandError or a Refusal, 2 for an ArgumentError. The error is
+        printed.
     """
     given = sys.argv[1:] if arguments is None else list(arguments)
     if {"-h", "--help"} & set(given):
@@ -71,7 +72,7 @@ def run_command(
         return 0
     try:
         return work(parse_arguments(schema, given)) or 0
-    except (ArgumentError, CommandError) as error:
+    except (ArgumentError, CommandError, Refusal) as error:
         print(f"error: {error}", file=sys.stderr)
         return 2 if isinstance(error, ArgumentError) else 1
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import os
 import re
+import shutil
 from collections.abc import Mapping
 from pathlib import Path
 
@@ -78,6 +79,8 @@ def check_paths(paths: Mapping[str, str]) -> None:
             raise ConfigError(f"paths.{name}={value} must be a folder that can be written: {there} is no folder")
         if not os.access(there, os.W_OK | os.X_OK):
             raise ConfigError(f"paths.{name}={value} must be a folder that can be written: {there} can't be")
+        if shutil.disk_usage(there).free == 0:
+            raise ConfigError(f"paths.{name}={value} must be a folder that can be written: the disk is full")
 
 
 def register_resolvers() -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import errno
 import fnmatch
 import json
 import os
@@ -10,6 +11,41 @@ import secrets
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
+
+from gailfe.config.keys import Refusal
+
+NO_ROOM = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)  # no space left, quota exceeded, file larger than allowed
+
+
+class DiskFull(Refusal, OSError):
+    """There is no room for a file: which one."""
+
+
+@contextlib.contextmanager
+def room_for(path: Path) -> Iterator[None]:
+    """While this lasts, `path` is written: if it does not fit on the disk, the error says so.
+
+    Raises:
+        DiskFull: naming `path`.
+    """
+    try:
+        yield
+    except Exception as error:
+        if isinstance(error, DiskFull) or not _lacks_room(error):
+            raise
+        raise DiskFull(
+            f"the disk is full: there is no room for {path}. What was there before is as it was; make room, and "
+            "the same command goes on"
+        ) from error
+
+
+def _lacks_room(error: BaseException | None) -> bool:
+    """Also of errors that libraries make of the system's, and of those that came up while handling it."""
+    while error is not None:
+        if getattr(error, "errno", None) in NO_ROOM or any(os.strerror(code) in str(error) for code in NO_ROOM):
+            return True
+        error = error.__cause__ or error.__context__
+    return False
 
 
 @contextlib.contextmanager
@@ -21,17 +57,19 @@ def atomic(path: Path) -> Iterator[Path]:
     that write the same file at the same time don't mix their lines.
 
     Raises:
-        OSError: if the file can't be written, for example because the disk is full.
+        DiskFull: if there is no room for the file.
+        OSError: if it can't be written for another reason.
     """
-    path.parent.mkdir(parents=True, exist_ok=True)
-    partial = path.with_name(f".{path.stem}.{secrets.token_hex(4)}.partial{path.suffix}")
-    try:
-        yield partial
-        _sync(partial)  # before it is renamed: after a power cut the name must not stand for an empty file
-        partial.replace(path)
-    finally:
-        partial.unlink(missing_ok=True)
-    _sync(path.parent)  # the renaming itself, which is an entry of the folder
+    with room_for(path):
+        path.parent.mkdir(parents=True, exist_ok=True)
+        partial = path.with_name(f".{path.stem}.{secrets.token_hex(4)}.partial{path.suffix}")
+        try:
+            yield partial
+            _sync(partial)  # before it is renamed: after a power cut the name must not stand for an empty file
+            partial.replace(path)
+        finally:
+            partial.unlink(missing_ok=True)
+        _sync(path.parent)  # the renaming itself, which is an entry of the folder
 
 
 def write_text(path: Path, text: str) -> None:

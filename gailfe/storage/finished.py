@@ -46,3 +46,13 @@ def check_finished(folder: Path, summary: dict[str, Any]) -> None:
         ArtifactError: naming the first file that is missing or changed.
     """
     check_files(folder, summary.get("files", {}), SUMMARY)
+
+
+def is_well(folder: Path) -> bool:
+    """Whether a folder holds a finished run whose files are what its summary says."""
+    try:
+        summary = read_summary(folder)
+        check_finished(folder, summary or {})
+    except ArtifactError:
+        return False
+    return summary is not None

@@ -14,7 +14,8 @@ from typing import Any
 from filelock import FileLock, Timeout
 
 from gailfe.config.keys import Refusal
-from gailfe.storage.files import remove_partials, write_json
+from gailfe.storage.files import remove_partials, room_for, write_json
+from gailfe.storage.locks import artifact_lock
 from gailfe.storage.names import MANIFEST
 
 log = logging.getLogger(__name__)
@@ -63,10 +64,12 @@ class Store:
                 log.warning("%s does not match its manifest: moved to %s and made again", folder, aside.name)
             if not folder.exists():
                 partial = folder.with_name(folder.name + PARTIAL)
-                partial.mkdir(exist_ok=True)
+                with room_for(partial):
+                    partial.mkdir(exist_ok=True)
                 if not (partial / MANIFEST).exists() or not self._intact(partial):
                     (partial / MANIFEST).unlink(missing_ok=True)
-                    make(partial)
+                    with room_for(partial):  # for what libraries write there
+                        make(partial)
                     remove_partials(partial)  # of an earlier maker that was killed: no part of the artefact
                     write_manifest(partial, key, recipe)
                 partial.rename(folder)
@@ -102,6 +105,8 @@ def verify(folder: Path) -> dict[str, Any]:
         files = dict(manifest["files"])
     except (OSError, ValueError, KeyError, TypeError) as error:
         raise ArtifactError(f"{folder / MANIFEST} can't be read: {error}") from error
+    if not files:
+        raise ArtifactError(f"{folder / MANIFEST} lists no files")
     check_files(folder, files, MANIFEST)
     return manifest
 
@@ -143,7 +148,7 @@ def file_checksum(path: Path) -> str:
 @contextlib.contextmanager
 def _locked(folder: Path) -> Iterator[None]:
     """Hold the artefact's lock, and log if another process has it first. A lock ends with its process."""
-    lock = FileLock(folder.with_name(f".{folder.name}.lock"))
+    lock = FileLock(artifact_lock(folder))
     try:
         lock.acquire(timeout=0)
     except Timeout:

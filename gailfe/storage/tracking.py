@@ -13,7 +13,7 @@ from typing import Any
 
 from gailfe.config.keys import ConfigError
 from gailfe.config.schema import Config
-from gailfe.storage.files import atomic
+from gailfe.storage.files import atomic, room_for
 
 Row = dict[str, float]  # one iteration's metrics, by column; a quantity that does not exist has no key
 
@@ -65,9 +65,15 @@ class MetricsFile:
         self._writer = csv.DictWriter(self._file, columns)
 
     def log(self, row: Row) -> None:
-        """Append a row; other processes can read it at once. Raises ValueError for a key that is no column."""
-        self._writer.writerow(row)
-        self._file.flush()
+        """Append a row; other processes can read it at once.
+
+        Raises:
+            ValueError: for a key that is no column.
+            DiskFull: if there is no room for it.
+        """
+        with room_for(self._path):
+            self._writer.writerow(row)
+            self._file.flush()
 
     def sync(self, iteration: int) -> str:
         """Wait until all rows are on the disk itself, where a power cut can't take them.
@@ -75,7 +81,8 @@ class MetricsFile:
         Returns:
             The checksum of those up to `iteration`, as `rows_checksum` finds it.
         """
-        os.fsync(self._file.fileno())
+        with room_for(self._path):
+            os.fsync(self._file.fileno())
         return rows_checksum(self._path, iteration)
 
     def close(self) -> None:
