@@ -61,10 +61,14 @@ def measure_imitate(settings: dict[str, Any], folder: Path) -> dict[str, Any]:
 
 
 def configure(settings: dict[str, Any]) -> Any:
-    """Compose the configuration of `python -m gailfe.run algo=gail expert=pretrained`."""
+    """Compose the configuration of `python -m gailfe.run algo=gail expert=pretrained`.
+
+    part=gail has TRPO as its policy update, which imitation is measured with too.
+    """
     from benchmarks.trainer import configure
 
-    return configure("gail", settings["env"], Path(settings["artifacts"]), [f"seed={settings['seed']}"])
+    overrides = [f"seed={settings['seed']}", *(["algo.policy_update=trpo"] if settings["part"] == "gail" else [])]
+    return configure("gail", settings["env"], Path(settings["artifacts"]), overrides)
 
 
 def measure_ppo(settings: dict[str, Any], folder: Path) -> dict[str, Any]:

@@ -24,9 +24,9 @@ from expert.annotators import Reference, make_annotator
 from expert.collect import make_demonstrations
 from expert.demonstrations import load_demonstrations
 from expert.experts import make_expert
+from gailfe.algorithms.clipped import ClippedUpdate
 from gailfe.algorithms.failures import FailureBuffer
 from gailfe.algorithms.imitation import Imitator
-from gailfe.algorithms.trpo import TRPOUpdate
 from gailfe.commands import prepare
 from gailfe.config.schema import Config
 from gailfe.envs.rollout import Collector
@@ -48,7 +48,7 @@ PARTS_OF_A_RUN: list[Place] = [
     (Imitator, "_update_discriminator", "discriminator"),
     (FailureBuffer, "add", "failure buffer"),
     (FailureBuffer, "sample", "failure buffer"),
-    (TRPOUpdate, "__call__", "TRPO"),
+    (ClippedUpdate, "__call__", "PPO"),
     (ValueFunction, "fit", "value function"),
     (gailfe.training.Evaluator, "__call__", "evaluation"),  # without its physics
     (MetricsFile, "log", "tracking"),
