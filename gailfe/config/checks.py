@@ -30,6 +30,7 @@ def parse(cfg: DictConfig) -> Config:
     except OmegaConfBaseException as error:
         raise ConfigError(str(error)) from error
     assert isinstance(config, Config)
+    check_keys(config)  # before the keys of expert.*, whose values may come from env.*
     config.expert, config.algo = typed("expert", expert), typed("algo", algo)
     unknown = list(_unknown_keys(config))
     if unknown:
