@@ -56,11 +56,20 @@ def check(config: Config) -> None:
             )
 
 
-def _needs(annotator: dict[str, Any]) -> Iterator[str]:
-    yield from annotator.get("needs", [])
-    for argument in annotator.get("arguments", {}).values():
+def _needs(annotator: dict[str, Any], key: str = "annotator") -> Iterator[str]:
+    needs, arguments = annotator.get("needs", []), annotator.get("arguments", {})
+    for name, value, kind, words in (
+        ("needs", needs, list, "a list of keys of env.*"),
+        ("arguments", arguments, dict, "arguments by name"),
+    ):
+        if not isinstance(
+            value, kind
+        ):  # of an annotator within another one; those of `annotator` have their types
+            raise ConfigError(f"{key}.{name}={value} must be {words}")
+    yield from needs
+    for name, argument in arguments.items():
         if is_annotator(argument):
-            yield from _needs(argument)
+            yield from _needs(argument, f"{key}.arguments.{name}")
 
 
 def _check_demonstrations(config: Config) -> None:

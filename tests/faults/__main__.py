@@ -30,6 +30,7 @@ def work(chosen: FaultsArguments) -> int:
     lines: list[str] = []
 
     def say(line: str) -> None:
+        line = line.replace(f"{folder}/", "")
         lines.append(f"{time.perf_counter() - started:6.0f} s  {line}")
         print(lines[-1], flush=True)
 

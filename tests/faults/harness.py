@@ -108,7 +108,9 @@ class Harness:
         self._compare(folder)
 
     def _stages_to_come(self, folder: Path) -> list[str]:
-        made = {kind: list(folder.glob(f"artifacts/{kind}/*/manifest.json")) for kind in ("experts", "demonstrations")}
+        made = {
+            kind: list(folder.glob(f"artifacts/{kind}/*/manifest.json")) for kind in ("experts", "demonstrations")
+        }
         pending = [kind for kind, found in made.items() if len(found) < len(self.size.envs)]
         return [*pending, "runs"]
 
@@ -134,7 +136,9 @@ class Harness:
     def _after(self, sweep: Sweep, folder: Path, damages: list[Damage], blow: Blow | None) -> bool:
         """Read what an ended start said; returns whether the command must be given again."""
         output, code = sweep.output, sweep.process.returncode
-        self.record.resumed_runs += len(re.findall(r"^\S+ +\S+/seed=\S*: resumed after iteration", output, re.MULTILINE))
+        self.record.resumed_runs += len(
+            re.findall(r"^\S+ +\S+/seed=\S*: resumed after iteration", output, re.MULTILINE)
+        )
         self.record.resumed_experts += len(re.findall(r": expert: resumed after iteration", output))
         for damage in damages:
             damage.named |= str(damage.path) in output
@@ -178,5 +182,7 @@ class Harness:
         self.record.rows += found.rows
         self.record.rows_lost += found.rows_lost
         self.record.differences += [f"{folder.name}/{difference}" for difference in found.differences]
-        self.say(f"{folder.name}: {found.runs} runs, {found.rows} rows compared; {found.differences or 'the same'}")
+        self.say(
+            f"{folder.name}: {found.runs} runs, {found.rows} rows compared; {found.differences or 'the same'}"
+        )
         assert not underway(folder)

@@ -50,11 +50,20 @@ def command(folder: Path, size: Size) -> list[str]:
     ]
 
 
-def underway(folder: Path) -> set[str]:
-    """The stages that jobs of the sweep are in."""
-    stages = {kind for kind in ("experts", "demonstrations") if list(folder.glob(f"artifacts/{kind}/*.partial"))}
-    rows = folder.glob("runs/**/metrics.csv")
-    return stages | {"runs" for path in rows if not (path.parent / "summary.json").exists()}
+def underway(folder: Path, since: float = 0.0) -> set[str]:
+    """The stages that jobs of the sweep are in; with `since`, by what they have written after that time [s]."""
+    rows = [path for path in folder.glob("runs/**/metrics.csv") if not (path.parent / "summary.json").exists()]
+    written = {
+        "experts": [*folder.glob("artifacts/experts/*.partial/curve.csv")],
+        "demonstrations": [
+            # Nothing is written there before the end: then jobs that have begun stand for it.
+            holder
+            for holder in folder.glob("runs/**/.holder")
+            if list(folder.glob("artifacts/demonstrations/*.partial"))
+        ],
+        "runs": rows,
+    }
+    return {stage for stage, paths in written.items() if any(_changed(path) >= since for path in paths)}
 
 
 class Blow(NamedTuple):
@@ -79,14 +88,13 @@ class Sweep:
 
     def __init__(self, folder: Path, size: Size, log: Path) -> None:
         self.folder, self.log = folder, log
-        self._mark = secrets.token_hex(8)
+        self._mark, self._started = secrets.token_hex(8), time.time()
         with log.open("wb") as output:
             self.process = subprocess.Popen(
                 command(folder, size),
                 stdout=output,
                 stderr=subprocess.STDOUT,
                 env={**os.environ, MARK: self._mark},
-                start_new_session=True,
             )
 
     @property
@@ -110,12 +118,14 @@ class Sweep:
         Returns:
             The stages that jobs were in; None if the sweep, or the worker, was not there any more.
         """
-        wait(lambda: self.ended() or blow.stage == "start" or blow.stage in underway(self.folder))
+        wait(lambda: self.ended() or blow.stage in ("start", *underway(self.folder, self._started)))
         wait(self.ended, blow.delay)
-        stages = underway(self.folder)
+        stages = underway(self.folder, self._started)
         if blow.target == "worker":
             wait(lambda: self.ended() or bool(self.workers()))
-        targets = {"parent": lambda: [self.process.pid], "tree": self.processes, "worker": self.workers}[blow.target]()
+        targets = {"parent": lambda: [self.process.pid], "tree": self.processes, "worker": self.workers}[
+            blow.target
+        ]()
         if self.ended() or not targets:
             return None
         for number in [rng.choice(targets)] if blow.target == "worker" else targets:
@@ -140,6 +150,13 @@ def wait(condition: Callable[[], bool], seconds: float = 300) -> bool:
     while not (met := condition()) and time.monotonic() < deadline:
         time.sleep(0.05)
     return met
+
+
+def _changed(path: Path) -> float:
+    try:
+        return path.stat().st_mtime
+    except FileNotFoundError:  # by now
+        return -1.0
 
 
 def _read(path: Path) -> bytes:
