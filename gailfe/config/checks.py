@@ -62,9 +62,7 @@ def _needs(annotator: dict[str, Any], key: str = "annotator") -> Iterator[str]:
         ("needs", needs, list, "a list of keys of env.*"),
         ("arguments", arguments, dict, "arguments by name"),
     ):
-        if not isinstance(
-            value, kind
-        ):  # of an annotator within another one; those of `annotator` have their types
+        if not isinstance(value, kind):  # of an annotator within another one: the outer one's have their types
             raise ConfigError(f"{key}.{name}={value} must be {words}")
     yield from needs
     for name, argument in arguments.items():

@@ -35,9 +35,7 @@ class Valid:
 
 
 AT_LEAST_ONE = Valid(lambda value: value >= 1, "at least 1")
-IN_MEMORY = Valid(
-    lambda value: 1 <= value <= 2**24, "at least 1, and at most 2**24"
-)  # what all lies there at once
+IN_MEMORY = Valid(lambda value: 1 <= value <= 2**24, "at least 1, and at most 2**24")  # all of them at once
 NOT_NEGATIVE = Valid(lambda value: 0 <= value < math.inf, "at least 0, and finite")
 POSITIVE = Valid(lambda value: 0 < value < math.inf, "greater than 0, and finite")
 FINITE = Valid(lambda value: math.isfinite(value), "finite")
