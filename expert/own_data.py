@@ -155,11 +155,12 @@ def _load(config: Config, key: str, path: str) -> list[Trajectory]:
     spaces = spaces_of(config.env)
     notes: Counter[str] = Counter()
     trajectories = []
-    for number, episode in enumerate(dataset):
+    for number in range(len(dataset)):
         try:
-            trajectories.append(_trajectory(episode, spaces, notes))
-        except ValueError as error:
-            raise ConfigError(f"demonstrations.{key}={path}, episode {number}: {error}") from error
+            trajectories.append(_trajectory(dataset[number], spaces, notes))
+        except Exception as error:  # of damaged data, Minari and HDF5 each raise their own
+            told = error if isinstance(error, ValueError) else f"{type(error).__name__}: {error}"
+            raise ConfigError(f"demonstrations.{key}={path}, episode {number}: {told}") from error
     log.info(
         "demonstrations.%s=%s: %d episodes, SHA-256 %s",
         *(key, path, len(trajectories), _checksum(_data_folder(key, path))),
