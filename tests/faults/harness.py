@@ -17,7 +17,7 @@ from .damage import Damage, damage_one
 from .sweep import Blow, Size, Sweep, wait
 
 KILLS_IN_A_ROUND = 8  # then the sweep may finish, and the next round begins in another folder
-FAILED = re.compile(r"^  (/.+?): (\w+: .*)$", re.MULTILINE)  # a job's line in the report at a sweep's end
+FAILED = re.compile(r"^  (/.+?): (.*)$", re.MULTILINE)  # a job's line in the report at a sweep's end
 
 
 @dataclass
