@@ -135,7 +135,7 @@ def _resume(learner: Learner, checkpoint: Path, rows: Path, recipe: dict[str, An
             log.warning("%s no longer has the rows of iterations 1 to %d as they were", rows, state["iteration"])
             return False
         try:
-            check_files(rows.parent, state["files"], checkpoint.name)
+            check_files(rows.parent, state.get("files", {}), checkpoint.name)
         except ArtifactError as error:
             log.warning("%s", error)
             return False

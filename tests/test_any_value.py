@@ -74,7 +74,7 @@ def put(config: DictConfig, key: str, value: Any) -> bool:
     """Whether Hydra takes the value, as it takes `key=value` on a command line; what it refuses, it names."""
     try:
         OmegaConf.update(config, key, value, merge=True)
-    except OmegaConfBaseException:
+    except (OmegaConfBaseException, ValueError):
         return False
     return True
 
