@@ -8,6 +8,7 @@ import random
 import shutil
 import tempfile
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -19,9 +20,11 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from expert.demonstrations import save_dataset
-from expert.import_demonstrations import main
+from expert.import_demonstrations import import_demonstrations
 from expert.own_data import check_own_data, load_own_data
+from gailfe.config.arguments import CommandError
 from gailfe.config.keys import ConfigError
+from gailfe.config.schema import Config
 
 N = 6
 ROWS = ["observations", "next_observations", "actions", "rewards", "terminated", "truncated"]
@@ -79,43 +82,36 @@ def write(path: Path, arrays: dict[str, Any]) -> Path:
     return path
 
 
-def imported(source: Path, capsys: pytest.CaptureFixture[str]) -> bool:
-    """Whether a file is taken; if not, it must be refused in one sentence, and nothing may be left."""
-    out = source.parent / "out"
-    code = main([f"source={source}", f"out={out}", "env=hopper"])
-    told = capsys.readouterr().err
-    assert (code == 0) == out.exists()
-    if code == 0:
-        return True
-    assert code == 1
-    assert told.startswith(f"error: source={source}: ")
-    assert list(source.parent.iterdir()) == [source]
-    return False
+def imported(source: Path) -> None:
+    """A file is taken, or refused in a sentence that names it, and nothing is left."""
+    out, said = source.parent / "out", ""
+    try:
+        import_demonstrations(source, out, HOPPER)
+    except CommandError as error:  # which the command prints
+        said = str(error)
+    assert out.exists() == (said == "")
+    assert said == "" or said.startswith(f"source={source}: ")
+    assert out.exists() or list(source.parent.iterdir()) == [source]
 
 
 @given(seed=seeds, suffix=st.sampled_from(["npz", "hdf5"]), key=st.sampled_from(ROWS))
 @bounded(max_examples=40)
-def test_any_array_is_imported_or_refused_by_file(
-    seed: int, suffix: str, key: str, capsys: pytest.CaptureFixture[str]
-) -> None:
+def test_any_array_is_imported_or_refused_by_file(seed: int, suffix: str, key: str) -> None:
     rng, arrays = random.Random(seed), layout()
     arrays[key] = spoilt(arrays[key], rng)
     with tempfile.TemporaryDirectory() as folder:
-        imported(write(Path(folder, f"my.{suffix}"), arrays), capsys)
+        imported(write(Path(folder, f"my.{suffix}"), arrays))
 
 
 @given(seed=seeds, suffix=st.sampled_from(["npz", "hdf5"]), spoil=st.sampled_from(SPOILERS))
 @bounded(max_examples=60)
 def test_any_file_is_imported_or_refused_by_file(
-    seed: int,
-    suffix: str,
-    spoil: Callable[[bytes, random.Random], bytes],
-    capsys: pytest.CaptureFixture[str],
+    seed: int, suffix: str, spoil: Callable[[bytes, random.Random], bytes]
 ) -> None:
     with tempfile.TemporaryDirectory() as folder:
         source = write(Path(folder, f"my.{suffix}"), layout())
         source.write_bytes(spoil(source.read_bytes(), random.Random(seed)))
-        imported(source, capsys)
+        imported(source)
 
 
 @pytest.fixture(scope="module")
@@ -126,9 +122,12 @@ def dataset(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return folder
 
 
+DEFAULT: Config = compose("env=hopper")
+
+
 def learned_from(dataset: Path) -> None:
     """A dataset is taken, or refused in a sentence that names it."""
-    config = compose("env=hopper", "demonstrations=minari", f"demonstrations.dataset={dataset}")
+    config = replace(DEFAULT, demonstrations=replace(DEFAULT.demonstrations, dataset=str(dataset)))
     said = f"demonstrations.dataset={dataset}"
     try:
         check_own_data(config)
