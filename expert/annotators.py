@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import functools
 import inspect
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -17,8 +17,11 @@ import numpy as np
 from hydra.utils import get_method
 
 from gailfe.config.keys import ConfigError
-from gailfe.config.schema import AnnotatorConfig, is_annotator
+from gailfe.config.schema import AnnotatorConfig, EnvConfig, is_annotator
+from gailfe.envs.making import episode_limit, spaces_of
 from gailfe.envs.trajectory import Annotator, Trajectory
+
+LONGEST_TRIAL = 10_000  # steps of noise that an annotator is tried on
 
 
 @dataclass(frozen=True)
@@ -36,7 +39,7 @@ class Reference:
 
 
 def make_annotator(config: AnnotatorConfig, reference: Reference | None) -> Annotator:
-    """Bind the arguments of the configured function. Without a reference, this only checks that they fit.
+    """Bind the arguments of the configured function.
 
     Raises:
         ConfigError: if the function can't be imported or does not take the arguments.
@@ -44,23 +47,61 @@ def make_annotator(config: AnnotatorConfig, reference: Reference | None) -> Anno
     return _bind("annotator", {"function": config.function, "arguments": config.arguments}, reference)
 
 
-def _bind(key: str, config: dict[str, Any], reference: Reference | None) -> Annotator:
+def check_annotator(config: AnnotatorConfig, env: EnvConfig) -> None:
+    """Try the configured annotator, and those that it is made of, on noise in the shape of an episode of `env`.
+
+    Raises:
+        ConfigError: if one can't be imported or called, or does not answer true or false.
+    """
+    spaces, steps, rng = spaces_of(env), min(episode_limit(env), LONGEST_TRIAL), np.random.default_rng(0)
+    noise = Trajectory(
+        rng.normal(size=(steps + 1, spaces.observation_dim)),
+        rng.uniform(-1, 1, size=(steps, spaces.action_dim)).astype(np.float32),
+        rng.normal(size=steps),
+        terminated=False,
+        truncated=True,
+    )
+
+    def attempt(key: str, annotator: Annotator) -> None:
+        try:
+            verdict: Any = annotator(noise)
+        except (Exception, SystemExit) as error:
+            told = f"{type(error).__name__}: {error}"
+            raise ConfigError(f"{key} can't be called on an episode of {steps} steps: {told}") from error
+        if not isinstance(verdict, bool | np.bool_):
+            raise ConfigError(f"{key} must return True or False of an episode, got {verdict!r}")
+
+    whole = {"function": config.function, "arguments": config.arguments}
+    _bind("annotator", whole, Reference.of([noise]), attempt)
+
+
+def _bind(
+    key: str,
+    config: dict[str, Any],
+    reference: Reference | None,
+    attempt: Callable[[str, Annotator], None] = lambda key, annotator: None,
+) -> Annotator:
     try:
         function = get_method(config["function"])
     except Exception as error:
         raise ConfigError(f"{key}.function={config['function']} can't be imported: {error}") from error
+    arguments = config.get("arguments", {})
+    if not isinstance(arguments, dict):
+        raise ConfigError(f"{key}.arguments={arguments} must be arguments of {config['function']}, by name")
     bound = {
-        str(name): _bind(f"{key}.arguments.{name}", value, reference) if is_annotator(value) else value
-        for name, value in config.get("arguments", {}).items()
+        str(name): _bind(f"{key}.arguments.{name}", value, reference, attempt) if is_annotator(value) else value
+        for name, value in arguments.items()
     }
-    signature = inspect.signature(function)
-    if "reference" in signature.parameters:
-        bound["reference"] = reference
     try:
+        signature = inspect.signature(function)
+        if "reference" in signature.parameters:
+            bound["reference"] = reference
         signature.bind(None, **bound)
-    except TypeError as error:
+    except (TypeError, ValueError) as error:  # some functions of C have no signature
         raise ConfigError(f"{key}.arguments={bound} don't fit {config['function']}: {error}") from error
-    return functools.partial(function, **bound)
+    annotator = functools.partial(function, **bound)
+    attempt(f"{key}.function={config['function']}", annotator)
+    return annotator
 
 
 def terminated(trajectory: Trajectory) -> bool:

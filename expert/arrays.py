@@ -12,7 +12,6 @@ next_observations  (N, obs_dim)     may be missing: the final observation of an 
 from __future__ import annotations
 
 import logging
-import zipfile
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -52,9 +51,11 @@ def read_arrays(source: Path) -> dict[str, np.ndarray]:
                 arrays = {key: file[key][()] for key in KEYS if isinstance(file.get(key), h5py.Dataset)}
                 others = [key for key in file if key not in arrays]
         else:
-            raise LayoutError(f"source={source} must end in .npz, .h5 or .hdf5")
-    except (OSError, ValueError, zipfile.BadZipFile) as error:
-        raise error if isinstance(error, LayoutError) else LayoutError(f"source={source}: {error}") from error
+            raise LayoutError("the name must end in .npz, .h5 or .hdf5")
+    except LayoutError:
+        raise
+    except Exception as error:  # of a damaged file, zip, zlib, NumPy and HDF5 each raise their own
+        raise LayoutError(f"it can't be read: {type(error).__name__}: {error}") from error
     if others:
         log.info("not read: %s; the keys are %s", ", ".join(others), ", ".join(KEYS))
     return arrays

@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 import torch
 
-from expert.annotators import Reference, make_annotator
+from expert.annotators import Reference, check_annotator, make_annotator
 from expert.checkpoints import earlier_checkpoints
 from expert.contamination import Source, contaminate, contamination_recipe, log_records, weaker_policies
 from expert.demonstrations import EXPERT, FAILED, save_demonstrations
@@ -187,6 +187,7 @@ def main(config: Config) -> None:
             f"demonstrations.dataset={config.demonstrations.dataset} leaves nothing to collect: "
             "choose demonstrations=collect"
         )
+    check_annotator(config.annotator, config.env)
     store = Store(Path(config.paths.artifacts))
     folder = make_demonstrations(config, store, make_expert(config, store))
     print(folder)

@@ -8,7 +8,7 @@ from __future__ import annotations
 import json
 from pathlib import Path
 
-from expert.annotators import Reference, make_annotator
+from expert.annotators import Reference, check_annotator, make_annotator
 from expert.experts import expert_of, make_expert
 from gailfe.commands import command
 from gailfe.config.schema import Config
@@ -27,6 +27,7 @@ length_mean, failures (by the annotator).
 
 @command(USAGE)
 def main(config: Config) -> None:
+    check_annotator(config.annotator, config.env)
     folder = make_expert(config, Store(Path(config.paths.artifacts)))
     policy = expert_of(config).load(folder)
     evaluation = Evaluator(config.env, config.episodes, FRESH_SEED + config.seed)(policy)

@@ -48,9 +48,12 @@ def import_demonstrations(source: Path, out: Path, env: EnvConfig) -> str:
     if out.exists():
         raise ConfigError(f"out={out} must be a folder that isn't there yet")
     spaces = check_env(env)
-    found = arrays.read_arrays(source)
-    arrays.check_arrays(found, spaces.observation, spaces.action)
-    trajectories = arrays.cut_episodes(found)
+    try:
+        found = arrays.read_arrays(source)
+        arrays.check_arrays(found, spaces.observation, spaces.action)
+        trajectories = arrays.cut_episodes(found)
+    except arrays.LayoutError as error:
+        raise arrays.LayoutError(f"source={source}: {error}") from error
     name = re.sub(r"\W", "_", out.name)
     partial = out.with_name(out.name + ".partial")
     shutil.rmtree(partial, ignore_errors=True)

@@ -130,12 +130,13 @@ def _open(config: Config, key: str, path: str) -> MinariDataset:
     folder = _data_folder(key, path)
     try:
         dataset = MinariDataset(folder)
+        observed, acted, _ = dataset.observation_space, dataset.action_space, len(dataset)
     except Exception as error:  # Minari asserts, and raises what its formats raise
         raise ConfigError(f"demonstrations.{key}={path} can't be opened by Minari: {error}") from error
     spaces = spaces_of(config.env)
     for name, theirs, ours in (
-        ("observation", dataset.observation_space, spaces.observation),
-        ("action", dataset.action_space, spaces.action),
+        ("observation", observed, spaces.observation),
+        ("action", acted, spaces.action),
     ):
         if not isinstance(theirs, gymnasium.spaces.Box) or theirs.shape != ours.shape:
             raise ConfigError(
@@ -155,11 +156,12 @@ def _load(config: Config, key: str, path: str) -> list[Trajectory]:
     spaces = spaces_of(config.env)
     notes: Counter[str] = Counter()
     trajectories = []
-    for number, episode in enumerate(dataset):
+    for number in range(len(dataset)):
         try:
-            trajectories.append(_trajectory(episode, spaces, notes))
-        except ValueError as error:
-            raise ConfigError(f"demonstrations.{key}={path}, episode {number}: {error}") from error
+            trajectories.append(_trajectory(dataset[number], spaces, notes))
+        except Exception as error:  # of damaged data, Minari and HDF5 each raise their own
+            told = error if isinstance(error, ValueError) else f"{type(error).__name__}: {error}"
+            raise ConfigError(f"demonstrations.{key}={path}, episode {number}: {told}") from error
     log.info(
         "demonstrations.%s=%s: %d episodes, SHA-256 %s",
         *(key, path, len(trajectories), _checksum(_data_folder(key, path))),
@@ -170,9 +172,17 @@ def _load(config: Config, key: str, path: str) -> list[Trajectory]:
 
 
 def _trajectory(episode: EpisodeData, spaces: Spaces, notes: Counter[str]) -> Trajectory:
+    for name in ("observations", "actions", "rewards", "terminations", "truncations"):
+        kind = np.asarray(getattr(episode, name)).dtype
+        if kind.kind not in "biuf":
+            raise ValueError(f"{name} have dtype {kind}, must be numbers")
     observations = np.asarray(episode.observations, dtype=np.float64)
     actions = np.asarray(episode.actions, dtype=np.float32)
     rewards = np.asarray(episode.rewards, dtype=np.float64)
+    for name in ("rewards", "terminations", "truncations"):
+        shape = np.shape(getattr(episode, name))
+        if shape != (len(actions),):
+            raise ValueError(f"{name} have shape {shape}, must be ({len(actions)},), one for each action")
     for name, array, shape in (
         ("observations", observations, spaces.observation.shape),
         ("actions", actions, spaces.action.shape),

@@ -6,7 +6,7 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
-from expert.checkpoints import checkpoint_folder, choose_expert
+from expert.checkpoints import CHECKPOINTS, checkpoint_folder, choose_expert
 from expert.experts import Expert, ExpertConfig, expert_of, record_evaluation
 from gailfe.algorithms.clipped import check_minibatches
 from gailfe.algorithms.ppo import PPO, PPOConfig
@@ -80,6 +80,7 @@ def train_expert(config: Config, folder: Path) -> None:
         folder / CURVE,
         checkpoint,
         expert_of(config).recipe(),
+        files=lambda: sorted(path for path in folder.glob(f"{CHECKPOINTS}/*/*") if not path.name.startswith(".")),
     )
     record_evaluation(folder, choose_expert(config, ppo.collector.env, folder, read_rows(folder / CURVE)))
     remove_checkpoints(checkpoint)

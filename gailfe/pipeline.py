@@ -17,7 +17,7 @@ from pathlib import Path
 from filelock import FileLock, Timeout
 from omegaconf import OmegaConf
 
-from expert.annotators import Reference, make_annotator
+from expert.annotators import Reference, check_annotator, make_annotator
 from expert.collect import demonstrations_recipe, make_demonstrations
 from expert.contamination import check_contamination, contaminate_own
 from expert.demonstrations import load_demonstrations
@@ -58,8 +58,7 @@ def run(config: Config, folder: Path, wait: bool = False) -> None:
         RunIsBusy: if another process is training in `folder`, unless this one waits for it.
     """
     check_tracking(config)
-    # An annotator that can't be called is refused now, not after the expert's training.
-    make_annotator(config.annotator, reference=None)
+    check_annotator(config.annotator, config.env)
     check_own_data(config)
     if config.demonstrations.dataset is None:
         expert_of(config).check()

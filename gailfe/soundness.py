@@ -10,11 +10,16 @@ from typing import NamedTuple
 import torch
 
 from gailfe.algorithms.learner import Learner
+from gailfe.config.keys import Refusal
 from gailfe.storage.tracking import Row
 
 log = logging.getLogger(__name__)
 
 PATIENCE = 20  # iterations in a row, until a warning
+
+
+class Diverged(Refusal, FloatingPointError):
+    """A training whose numbers are no longer finite: in which iteration, and which of them."""
 
 
 class Standstill(NamedTuple):
@@ -75,13 +80,13 @@ def check_finite(learner: Learner, row: Row, saved: int) -> None:
         saved: the iteration of the last checkpoint; 0 if there is none.
 
     Raises:
-        FloatingPointError: naming the iteration and what is not finite.
+        Diverged: naming the iteration and what is not finite.
     """
     spoilt = [name for name, value in row.items() if not math.isfinite(value)]
     spoilt += _spoilt_tensors(learner)
     if spoilt:
         named = ", ".join(spoilt[:5]) + (f" and {len(spoilt) - 5} more" if len(spoilt) > 5 else "")
-        raise FloatingPointError(
+        raise Diverged(
             f"iteration {row['iteration']}: NaN or infinite: {named}. An environment's numbers are checked when "
             "they come, so this arose in learning, most often from too large a step (a learning rate). "
             + (f"The checkpoint of iteration {saved} is kept" if saved else "There was no checkpoint yet")

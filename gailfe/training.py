@@ -8,7 +8,7 @@ from __future__ import annotations
 import json
 import logging
 import time
-from collections.abc import Callable, Container
+from collections.abc import Callable, Container, Iterable
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -26,7 +26,7 @@ from gailfe.storage.files import write_json
 from gailfe.storage.finished import check_finished, read_summary, write_summary
 from gailfe.storage.names import METRICS, RECIPE
 from gailfe.storage.progress import Progress
-from gailfe.storage.store import ArtifactError, artifact_key
+from gailfe.storage.store import ArtifactError, artifact_key, check_files, checksums
 from gailfe.storage.tracking import MetricsFile, Row, columns, read_rows, rows_checksum, start_wandb
 
 log = logging.getLogger(__name__)
@@ -60,6 +60,7 @@ def iterate(
     checkpoint: Path,
     recipe: dict[str, Any],
     report: Callable[[Row], None] = lambda row: None,
+    files: Callable[[], Iterable[Path]] = tuple,
 ) -> Done:
     """Train until `schedule.total`, or until `learner` has finished; from the checkpoint if there is one.
 
@@ -73,13 +74,15 @@ def iterate(
         checkpoint: what a later process goes on from.
         recipe: what decides the training's numbers, as JSON values; a checkpoint of another one is refused.
         report: gets every row once it is on disk.
+        files: those beside `rows` that `evaluate` has written and that are needed at the end. Where one is not as
+            a checkpoint has it, that one can't be gone on from.
 
     Returns:
         What has been done: more than `schedule.total` if an earlier process had a larger budget.
 
     Raises:
         CheckpointError: if there are checkpoints, and none is whole, or the latest is of another recipe.
-        FloatingPointError: if a metric or a network is no longer finite. The last checkpoint stays as it was.
+        Diverged: if a metric or a network is no longer finite. The last checkpoint stays as it was.
         Stopped: if a signal asked the process to stop, once the iteration is done and saved.
     """
     check_asked()
@@ -110,6 +113,7 @@ def iterate(
         if last or stop or done in schedule.checkpoint_at:
             written = metrics.sync(done)  # the checkpoint says that these rows are there
             state = {"recipe": recipe, "iteration": done, "rows": written, "wall_time_s": wall_time}
+            state["files"] = checksums(rows.parent, files())
             save_checkpoint(checkpoint, state | {"learner": learner.state_dict()})
             saved = done
         progress.update(done * scale, _note(row))
@@ -120,19 +124,24 @@ def iterate(
 
 
 def _resume(learner: Learner, checkpoint: Path, rows: Path, recipe: dict[str, Any], label: str) -> Done:
-    def has_its_rows(state: dict[str, Any]) -> bool:
+    def has_its_files(state: dict[str, Any]) -> bool:
         differing = differences(state["recipe"], recipe)
         if differing:
             raise CheckpointError(
                 f"{checkpoint} is of another training ({'; '.join(differing)}): delete it, and the same command "
                 "starts this one again"
             )
-        there = rows_checksum(rows, state["iteration"]) == state["rows"]
-        if not there:
+        if rows_checksum(rows, state["iteration"]) != state["rows"]:
             log.warning("%s no longer has the rows of iterations 1 to %d as they were", rows, state["iteration"])
-        return there
+            return False
+        try:
+            check_files(rows.parent, state.get("files", {}), checkpoint.name)
+        except ArtifactError as error:
+            log.warning("%s", error)
+            return False
+        return True
 
-    state = load_checkpoint(checkpoint, has_its_rows)
+    state = load_checkpoint(checkpoint, has_its_files)
     if state is None:
         return Done(0, 0.0)
     exact = learner.load_state_dict(state["learner"])
@@ -212,7 +221,7 @@ def is_finished(folder: Path, recipe: dict[str, Any], num_iterations: int) -> bo
     differing = differences(_recipe_of(folder) or recipe, recipe)
     if differing:
         raise ConfigError(
-            f"{folder} holds a run of another configuration ({'; '.join(differing)}): "
+            f"{folder} holds a run of another configuration by its {RECIPE} ({'; '.join(differing)}): "
             "choose another experiment or paths.runs, or move that folder away"
         )
     try:

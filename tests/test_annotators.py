@@ -6,8 +6,17 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from helpers import HOPPER, compose
 
-from expert.annotators import Reference, low_return, make_annotator, no_progress, terminated, upside_down
+from expert.annotators import (
+    Reference,
+    check_annotator,
+    low_return,
+    make_annotator,
+    no_progress,
+    terminated,
+    upside_down,
+)
 from gailfe.config.keys import ConfigError
 from gailfe.config.schema import AnnotatorConfig
 from gailfe.envs.trajectory import Trajectory
@@ -121,3 +130,38 @@ def test_a_users_function_is_found_by_its_import_path(tmp_path: Path, monkeypatc
     )
     three, four = trajectory([0.0] * 4), trajectory([0.0] * 5)
     assert [annotator(three), annotator(four), lenient(three)] == [False, True, True]
+
+
+@pytest.mark.parametrize(
+    ("function", "said"),
+    [
+        ("os.system", "can't be called on an episode of 1000 steps: TypeError"),
+        ("sys.exit", "can't be called on an episode of 1000 steps: SystemExit"),
+        ("builtins.len", "must return True or False of an episode, got 1000"),
+        ("builtins.print", "must return True or False of an episode, got None"),
+        ("builtins.max", "don't fit builtins.max"),
+    ],
+)
+@pytest.mark.parametrize("within", [False, True])
+def test_a_function_that_judges_no_episode_is_refused_by_its_key(within: bool, function: str, said: str) -> None:
+    config = AnnotatorConfig(name="odd", function=function)
+    key = "annotator"
+    if within:
+        both = {"fell": {"function": "expert.annotators.terminated"}, "odd": {"function": function}}
+        config, key = AnnotatorConfig("any", "expert.annotators.any_of", both), "annotator.arguments.odd"
+    with pytest.raises(ConfigError, match=said) as caught:
+        check_annotator(config, HOPPER)
+    assert str(caught.value).startswith(key)
+
+
+@pytest.mark.parametrize(("key", "value"), [("needs", 3), ("arguments", "steps")])
+def test_an_annotator_within_another_one_has_keys_of_the_right_kinds(key: str, value: object) -> None:
+    inner = f"annotator.arguments.odd={{function: expert.annotators.terminated, {key}: {value}}}"
+    with pytest.raises(ConfigError, match=rf"annotator\.arguments\.odd\.{key}={value} must be"):
+        compose("annotator=any_of", "env=halfcheetah", f"+{inner}")
+
+
+@pytest.mark.parametrize("name", ["terminated", "upside_down", "no_progress", "low_return", "any_of"])
+def test_every_annotator_of_the_package_passes_its_trial(name: str) -> None:
+    config = compose("env=hopper", f"annotator={name}")
+    check_annotator(config.annotator, config.env)

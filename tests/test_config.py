@@ -50,12 +50,12 @@ EDGES: dict[str, tuple[list[Any], list[Any]]] = {
     "env.forward_velocity": ([0, 7], [-1]),
     "expert.name": NAME,
     "expert.seed": SEEDS,
-    "expert.num_envs": COUNT,
-    "expert.steps_per_iteration": ([2, 4096], [1, 0]),  # of one step, the standardised advantage is none
+    "expert.num_envs": ([1, 2**24], [0, -3, 2**24 + 1]),
+    "expert.steps_per_iteration": ([2, 4096], [1, 0, 2**63]),  # of one step, the standardised advantage is none
     "expert.total_steps": COUNT,
     "expert.gamma": SHARE,
     "expert.gae_lambda": SHARE,
-    "expert.hidden_sizes": ([[1], [100, 100]], [[], [0], [64, -1]]),
+    "expert.hidden_sizes": ([[1], [100, 100]], [[], [0], [64, -1], [2**16 + 1]]),
     "expert.activation": (["tanh", "relu"], ["sigmoid", ""]),
     "expert.log_std_init": LOG_STD,
     "expert.learning_rate": POSITIVE,

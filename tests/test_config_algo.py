@@ -96,6 +96,7 @@ def test_the_papers_probable_setting_is_that_of_openai_baselines() -> None:
         ("discriminator.learning_rate", float("nan"), "greater than 0"),
         ("discriminator.updates", 0, "at least 1"),
         ("discriminator.batch_size", 0, "at least 1"),
+        ("discriminator.batch_size", 2**63 - 1, "at most"),
         ("discriminator.logit_entropy", -1.0, "at least 0"),
         ("discriminator.gradient_penalty", -1.0, "at least 0"),
         ("discriminator.gradient_norm", -1.0, "at least 0"),

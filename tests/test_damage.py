@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import shutil
 from collections.abc import Callable
 from pathlib import Path
@@ -15,7 +16,7 @@ from analysis.runs import read_run
 from expert.experts import make_expert
 from gailfe.config.keys import ConfigError
 from gailfe.storage.checkpoint import CheckpointError
-from gailfe.storage.finished import write_summary
+from gailfe.storage.finished import read_summary, write_summary
 from gailfe.storage.progress import Progress
 from gailfe.storage.store import ArtifactError, Store
 from gailfe.training import is_finished, run_recipe
@@ -113,8 +114,22 @@ class Killed(BaseException):
     """The end of a process, as far as a test can have it."""
 
 
-def test_an_experts_training_goes_on_from_the_checkpoint_before_a_damaged_one(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+EXPERT_DAMAGES: dict[str, tuple[str, int, str]] = {  # which file, and after which iteration the training goes on
+    "checkpoint": ("checkpoint.pt", 3, "checkpoint.pt is damaged"),
+    "a late policy": ("checkpoints/000004/policy.safetensors", 3, "policy.safetensors is missing or is not what"),
+    "an early policy": ("checkpoints/000001/policy.safetensors", 0, "the training starts again"),
+    "an early evaluation": ("checkpoints/000001/evaluation.json", 0, "the training starts again"),
+}
+
+
+@pytest.mark.parametrize(("name", "after", "said"), EXPERT_DAMAGES.values(), ids=EXPERT_DAMAGES)
+def test_an_experts_training_goes_on_from_where_it_is_whole(
+    name: str,
+    after: int,
+    said: str,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    caplog: pytest.LogCaptureFixture,
 ) -> None:
     caplog.set_level("INFO")
     config = compose(
@@ -131,11 +146,12 @@ def test_an_experts_training_goes_on_from_the_checkpoint_before_a_damaged_one(
         patch.setattr(Progress, "update", update)
         with pytest.raises(Killed):
             make_expert(config, Store(tmp_path / "killed"))
-    (checkpoint,) = (tmp_path / "killed").glob("experts/*.partial/checkpoint.pt")
-    flip(checkpoint)
+    (partial,) = (tmp_path / "killed").glob("experts/*.partial")
+    flip(partial / name)
     folders = [make_expert(config, Store(tmp_path / name)) for name in ("killed", "whole")]
-    assert f"{checkpoint} is damaged" in caplog.text
-    assert "resumed after iteration 3" in caplog.text
+    assert said in caplog.text
+    assert ("resumed after iteration" in caplog.text) == (after > 0)
+    assert (f"resumed after iteration {after}" in caplog.text) == (after > 0)
     assert weights(folders[0]) == weights(folders[1])
     assert sorted(path.name for path in folders[0].iterdir()) == sorted(path.name for path in folders[1].iterdir())
     assert not list(folders[0].glob("checkpoint*.pt"))
@@ -148,6 +164,17 @@ def finished(whole: Path, tmp_path: Path) -> Path:
 
 def is_done(folder: Path) -> bool:
     return is_finished(folder, run_recipe(small_run("gailfe"), "key"), 6)
+
+
+@pytest.mark.parametrize("key", ["iterations", "wall_time_s", "last_row"])
+def test_a_summary_that_says_something_else_than_was_written_is_not_believed(key: str, tmp_path: Path) -> None:
+    write_summary(tmp_path, {"iterations": 6, "wall_time_s": 1.0, "stopped_early": False, "last_row": {"kl": 0.5}})
+    assert read_summary(tmp_path) is not None
+    summary = json.loads((tmp_path / "summary.json").read_text())
+    summary[key] = {"iterations": 7, "wall_time_s": 2.0, "last_row": {"kl": 0.25}}[key]
+    (tmp_path / "summary.json").write_text(json.dumps(summary))
+    with pytest.raises(ArtifactError, match=r"summary\.json can't be read: it is not as it was written"):
+        read_summary(tmp_path)
 
 
 HELD = ["metrics.csv", "recipe.json", "policy.safetensors", "policy.json", "config.yaml", "expert.json"]

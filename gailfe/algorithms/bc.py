@@ -18,7 +18,7 @@ import torch
 from torch import Tensor
 
 from gailfe.algorithms.pairs import state_action_pairs
-from gailfe.config.keys import AT_LEAST_ONE, FINITE, INSIDE_UNIT, POSITIVE, ConfigError, key
+from gailfe.config.keys import AT_LEAST_ONE, FINITE, IN_MEMORY, INSIDE_UNIT, POSITIVE, ConfigError, key
 from gailfe.config.schema import EnvConfig
 from gailfe.config.targets import Target
 from gailfe.envs.making import spaces_of
@@ -34,7 +34,7 @@ class BehaviourCloningConfig(Target):
     """Keys of `algo` for behaviour cloning."""
 
     learning_rate: float = key("of Adam", POSITIVE)
-    minibatch_size: int = key("state-action pairs in a gradient step", AT_LEAST_ONE)
+    minibatch_size: int = key("state-action pairs in a gradient step", IN_MEMORY)
     held_out: float = key("share of the trajectories that is not learned from", INSIDE_UNIT)
     patience: int = key("iterations without a smaller held-out loss after which it stops", AT_LEAST_ONE)
     log_std_min: float = key("lower bound of the log-std: an action that never varies has no likelihood", FINITE)

@@ -18,7 +18,9 @@ from gailfe.nn.gaussian import entropy, kl_divergence, log_prob, log_prob_gradie
 from gailfe.nn.mlp import concatenated, flatten_parameters
 from gailfe.nn.policy import GaussianPolicy
 
-TO_STANDARDISE = Valid(lambda value: value >= 2, "at least 2, to standardise advantages")
+TO_STANDARDISE = Valid(
+    lambda value: 2 <= value <= 2**24, "at least 2, to standardise advantages, and at most 2**24"
+)
 
 
 @dataclass

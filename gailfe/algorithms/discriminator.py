@@ -13,7 +13,7 @@ from torch import Tensor, nn
 
 from gailfe.algorithms.failures import FailedPairs
 from gailfe.algorithms.multiplier import Multiplier
-from gailfe.config.keys import AT_LEAST_ONE, NOT_NEGATIVE, POSITIVE, SIZES, key, one_of
+from gailfe.config.keys import AT_LEAST_ONE, IN_MEMORY, NOT_NEGATIVE, POSITIVE, SIZES, key, one_of
 from gailfe.nn.mlp import MLP
 
 REWARD = one_of("log_d", "logit")
@@ -27,7 +27,7 @@ class DiscriminatorConfig:
     learning_rate: float = key("of Adam", POSITIVE)
     updates: int = key("gradient steps in an iteration", AT_LEAST_ONE)
     batch_size: int | None = key(
-        "pairs of each source in a gradient step; null: all the policy's, as many of the others", AT_LEAST_ONE
+        "pairs of each source in a gradient step; null: all the policy's, as many of the others", IN_MEMORY
     )
     logit_entropy: float = key("weight of the entropy of D, which is maximised", NOT_NEGATIVE)
     gradient_penalty: float = key("weight of the gradient penalty on the logits", NOT_NEGATIVE)

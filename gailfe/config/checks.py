@@ -30,6 +30,7 @@ def parse(cfg: DictConfig) -> Config:
     except OmegaConfBaseException as error:
         raise ConfigError(str(error)) from error
     assert isinstance(config, Config)
+    check_keys(config)  # before the keys of expert.*, whose values may come from env.*
     config.expert, config.algo = typed("expert", expert), typed("algo", algo)
     unknown = list(_unknown_keys(config))
     if unknown:
@@ -47,19 +48,27 @@ def check(config: Config) -> None:
     check_keys(config)
     _check_order(config, "demonstrations.num_trajectories", "demonstrations.max_attempts")
     _check_demonstrations(config)
-    for need in _needs(asdict(config.annotator)):
+    for key, need in _needs(asdict(config.annotator)):
         if _select(config, need) in (None, False):
             raise ConfigError(
-                f"annotator={config.annotator.name} needs {need}, which env={config.env.name} does not have; "
-                f"choose another annotator, or set {need} if the environment does provide it"
+                f"{key}: annotator={config.annotator.name} needs {need}, which env={config.env.name} does not "
+                f"have; choose another annotator, or set {need} if the environment does provide it"
             )
 
 
-def _needs(annotator: dict[str, Any]) -> Iterator[str]:
-    yield from annotator.get("needs", [])
-    for argument in annotator.get("arguments", {}).values():
+def _needs(annotator: dict[str, Any], key: str = "annotator") -> Iterator[tuple[str, str]]:
+    """The keys that an annotator needs, and those within it, each after the key that says so."""
+    needs, arguments = annotator.get("needs", []), annotator.get("arguments", {})
+    for name, value, kind, words in (
+        ("needs", needs, list, "a list of keys of env.*"),
+        ("arguments", arguments, dict, "arguments by name"),
+    ):
+        if not isinstance(value, kind):  # of an annotator within another one: the outer one's have their types
+            raise ConfigError(f"{key}.{name}={value} must be {words}")
+    yield from ((f"{key}.needs", str(need)) for need in needs)
+    for name, argument in arguments.items():
         if is_annotator(argument):
-            yield from _needs(argument)
+            yield from _needs(argument, f"{key}.arguments.{name}")
 
 
 def _check_demonstrations(config: Config) -> None:

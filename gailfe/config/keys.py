@@ -35,6 +35,7 @@ class Valid:
 
 
 AT_LEAST_ONE = Valid(lambda value: value >= 1, "at least 1")
+IN_MEMORY = Valid(lambda value: 1 <= value <= 2**24, "at least 1, and at most 2**24")  # all of them at once
 NOT_NEGATIVE = Valid(lambda value: 0 <= value < math.inf, "at least 0, and finite")
 POSITIVE = Valid(lambda value: 0 < value < math.inf, "greater than 0, and finite")
 FINITE = Valid(lambda value: math.isfinite(value), "finite")
@@ -42,7 +43,10 @@ SEED = Valid(lambda value: 0 <= value < 2**63, "at least 0 and below 2**63")
 LOG_STD = Valid(lambda value: -20 <= value <= 2, "between -20 and 2")
 INSIDE_UNIT = Valid(lambda value: 0 < value < 1, "between 0 and 1, both excluded")
 PROBABILITY = Valid(lambda value: 0 <= value <= 1, "between 0 and 1")
-SIZES = Valid(lambda value: len(value) >= 1 and min(value) >= 1, "a list of layer sizes, each at least 1")
+SIZES = Valid(
+    lambda value: len(value) >= 1 and min(value) >= 1 and max(value) <= 2**16,
+    "a list of layer sizes, each at least 1 and at most 2**16",
+)
 FOLDER_NAME = Valid(
     lambda value: re.fullmatch(r"[\w.-]+", value) is not None and value.strip(".") != "",
     "the name of a folder: letters, digits, '_', '-' and '.' only",

@@ -49,20 +49,25 @@ def target_class(group: str, target: Any) -> type[Any]:
     return found
 
 
-def typed(group: str, node: DictConfig) -> Any:
+def typed(group: str, node: Any) -> Any:
     """Return the option `node` of a group as an instance of its class's `Config`, checked.
 
     Raises:
         ConfigError: naming the key, the value and what is valid.
     """
+    if not isinstance(node, DictConfig):
+        raise ConfigError(f"{group}={node} must be one of the files of conf/{group}/")
     schema = target_class(group, node.get("_target_")).Config
     values = OmegaConf.to_container(node, resolve=True)
     assert isinstance(values, dict)
+    merged, key = OmegaConf.structured(schema), ""
     try:
-        config = OmegaConf.to_object(OmegaConf.merge(OmegaConf.structured(schema), values))
+        for key, value in values.items():  # one by one: not every error of OmegaConf names its key
+            merged = OmegaConf.merge(merged, {key: value})
+        config = OmegaConf.to_object(merged)
     except OmegaConfBaseException as error:
         what = str(error).splitlines()[0]  # the rest are OmegaConf's types
-        raise ConfigError(f"{group}.{error.full_key}: {what}" if error.full_key else f"{group}: {what}") from error
+        raise ConfigError(f"{group}.{error.full_key or key}: {what}") from error
     assert isinstance(config, Target)
     check_keys(config, f"{group}.")
     config.check()

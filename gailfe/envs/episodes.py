@@ -7,10 +7,11 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
+from gailfe.config.keys import Refusal
 from gailfe.envs.trajectory import Trajectory
 
 
-class NotFinite(RuntimeError):
+class NotFinite(Refusal, RuntimeError):
     """An environment gave NaN or infinity: which one, what, and at which step of an episode."""
 
 

@@ -8,7 +8,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from gailfe.config.keys import AT_LEAST_ONE, POSITIVE, SIZES, key
+from gailfe.config.keys import AT_LEAST_ONE, IN_MEMORY, POSITIVE, SIZES, key
 from gailfe.nn.mlp import MLP, concatenated, flatten_parameters
 
 CPU = torch.device("cpu")
@@ -21,7 +21,7 @@ class ValueConfig:
     hidden_sizes: list[int] = key("sizes of the hidden layers (tanh)", SIZES)
     learning_rate: float = key("of Adam", POSITIVE)
     epochs: int = key("passes over an iteration's steps", AT_LEAST_ONE)
-    minibatch_size: int = key("steps in a minibatch", AT_LEAST_ONE)
+    minibatch_size: int = key("steps in a minibatch", IN_MEMORY)
 
 
 class ValueFunction(nn.Module):

@@ -107,7 +107,10 @@ def _read(path: Path) -> dict[str, Any]:
         head, content = file.read(len(_head(b""))), file.read()
     if head != _head(hashlib.sha256(content).digest()):
         raise CheckpointError(f"{path} is damaged: its content is not what its checksum says")
-    state: dict[str, Any] = torch.load(io.BytesIO(content), map_location="cpu", weights_only=True)
+    try:
+        state: dict[str, Any] = torch.load(io.BytesIO(content), map_location="cpu", weights_only=True)
+    except Exception as error:  # its checksum fits, so it was not written here; torch's advice is to run its code
+        raise CheckpointError(f"{path} holds something else than a checkpoint: {type(error).__name__}") from error
     return state
 
 

@@ -8,26 +8,31 @@ from typing import Any
 
 from gailfe.storage.files import write_json
 from gailfe.storage.names import CONFIG, EXPERT_RECORD, METRICS, POLICY_FILES, RECIPE, SUMMARY
-from gailfe.storage.store import ArtifactError, check_files, checksums
+from gailfe.storage.store import ArtifactError, artifact_key, check_files, checksums
 
+CHECKSUM = "checksum"  # key of the summary: of all its other keys
 HELD = (CONFIG, METRICS, RECIPE, EXPERT_RECORD, *POLICY_FILES)
 
 
 def write_summary(folder: Path, summary: dict[str, Any]) -> None:
     """Write summary.json: `summary`, and the checksums of the run's files, which must be complete now."""
     held = [folder / name for name in HELD if (folder / name).exists()]
-    write_json(folder / SUMMARY, {**summary, "files": checksums(folder, held)})
+    content = {**summary, "files": checksums(folder, held)}
+    write_json(folder / SUMMARY, {**content, CHECKSUM: artifact_key(content)})
 
 
 def read_summary(folder: Path) -> dict[str, Any] | None:
     """Read the summary of a run; None if the run has none, so is not finished.
 
     Raises:
-        ArtifactError: if it can't be read.
+        ArtifactError: if it can't be read, or is not as it was written.
     """
     path = folder / SUMMARY
     try:
         summary = json.loads(path.read_text())
+        written = summary.pop(CHECKSUM, None)  # None in those of earlier versions
+        if written is not None and written != artifact_key(summary):
+            raise ValueError("it is not as it was written")
         return {
             "iterations": int(summary["iterations"]),
             "stopped_early": bool(summary["stopped_early"]),
@@ -35,7 +40,7 @@ def read_summary(folder: Path) -> dict[str, Any] | None:
         }
     except FileNotFoundError:
         return None
-    except (OSError, ValueError, KeyError, TypeError) as error:
+    except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
         raise ArtifactError(f"{path} can't be read: {error}") from error
 
 
