@@ -56,10 +56,10 @@ def composed(base: tuple[str, ...]) -> DictConfig:
 def keys_of(node: DictConfig, prefix: str = "") -> Iterator[str]:
     """Every key, of groups too."""
     for name in node:
-        yield f"{prefix}{name}"
+        yield f"{prefix}{name!s}"
         child = OmegaConf.select(node, str(name), throw_on_missing=False)
         if isinstance(child, DictConfig):
-            yield from keys_of(child, f"{prefix}{name}.")
+            yield from keys_of(child, f"{prefix}{name!s}.")
 
 
 @st.composite

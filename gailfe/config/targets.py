@@ -62,8 +62,8 @@ def typed(group: str, node: Any) -> Any:
     assert isinstance(values, dict)
     merged, key = OmegaConf.structured(schema), ""
     try:
-        for key, value in values.items():  # one by one: not every error of OmegaConf names its key
-            merged = OmegaConf.merge(merged, {key: value})
+        for key, value in ((str(key), value) for key, value in values.items()):
+            merged = OmegaConf.merge(merged, {key: value})  # one by one: not all of its errors name their key
         config = OmegaConf.to_object(merged)
     except OmegaConfBaseException as error:
         what = str(error).splitlines()[0]  # the rest are OmegaConf's types
