@@ -51,6 +51,7 @@ def command(usage: str) -> Callable[[Callable[[Config], Any]], Callable[[], None
         def job(cfg: DictConfig) -> Any:
             logging.raiseExceptions = False  # where a line of a log can't be written, as on a full disk
             with report_errors(cfg):
+                check_asked()  # a sweep may have been asked to stop before this job began
                 return task(prepare(cfg))
             return None
 
@@ -133,7 +134,6 @@ def report_errors(cfg: DictConfig) -> Iterator[None]:
     number, enumerated = HydraConfig.get().job.num, enumerates(HydraConfig.get())
     (folder / FAILURE).unlink(missing_ok=True)
     try:
-        check_asked()
         yield
     except Stopped as stopped:
         log.warning("%s: %s", folder, stopped)

@@ -97,6 +97,14 @@ def test_a_signal_to_a_sweep_ends_all_its_jobs_so_and_none_is_called_failed(
     assert not list(runs.rglob(".sweep-*"))
 
 
+def test_a_job_that_has_not_begun_when_its_sweep_is_asked_to_stop_does_not_begin(folder: Path) -> None:
+    arguments = ["-m", *GAIL, "seed=0,1", IN_ONE_PROCESS]
+    process = start("gailfe.run", folder, *arguments, runs="waiting", signal_at=(1, signal.SIGTERM))
+    finish(process, 128 + signal.SIGTERM)
+    assert len(run_folders(folder / "waiting", 1)) == 1
+    assert not list((folder / "waiting").rglob("failure.txt"))
+
+
 def workers_of(runs: Path, count: int) -> dict[Path, int]:
     """The processes that are training below `runs`, by their runs; none before there are `count` of them."""
     found = {path.parent: path.read_text().split() for path in runs.rglob(".holder")}
