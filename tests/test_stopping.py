@@ -97,7 +97,9 @@ def test_a_signal_to_a_sweep_ends_all_its_jobs_so_and_none_is_called_failed(
     assert not list(runs.rglob(".sweep-*"))
 
 
-def test_a_job_that_has_not_begun_when_its_sweep_is_asked_to_stop_does_not_begin(folder: Path) -> None:
+def test_a_job_that_has_not_begun_when_its_sweep_is_asked_to_stop_does_not_begin(
+    folder: Path, whole: list[Path]
+) -> None:
     arguments = ["-m", *GAIL, "seed=0,1", IN_ONE_PROCESS]
     process = start("gailfe.run", folder, *arguments, runs="waiting", signal_at=(1, signal.SIGTERM))
     finish(process, 128 + signal.SIGTERM)
