@@ -65,22 +65,25 @@ def test_when_the_agent_imitates_a_failure_the_papers_constraint_goes_slack_and_
     assert relative.value == pytest.approx(1.0 + 200 * 0.1 * 0.1)
 
 
+def test_beyond_its_reach_the_relative_constraint_is_the_papers() -> None:
+    weight = multiplier("relative", z_f=-0.7, margin=0.1, reach=0.2)
+    for log_d_failed, log_d_policy, threshold in (
+        (-0.61, -0.4, -0.7),  # out of reach
+        (-0.59, -0.4, -0.3),  # within reach
+        (-0.1, -0.4, -0.3),
+        (-1.0, -0.9, -0.7),  # within reach, and Z_F is the higher one
+    ):
+        assert weight.threshold(log_d_failed, log_d_policy) == pytest.approx(threshold)
+        assert weight.slack(log_d_failed, log_d_policy) == pytest.approx(log_d_failed - threshold)
+
+
 def test_a_policy_that_is_far_from_imitating_the_failures_does_not_raise_lambda() -> None:
-    weight = multiplier("relative", margin=0.1, reach=0.2)
-    assert weight.slack(log_d_failed=-0.61, log_d_policy=-0.4) == 0.1  # out of reach: as if held by the margin
-    assert weight.slack(log_d_failed=-0.59, log_d_policy=-0.4) == pytest.approx(-0.59 + 0.4 - 0.1)
-    for _ in range(200):
-        move(weight, log_d_failed=-1.0, log_d_policy=-0.1)
-    assert weight.value == 0
-    without = multiplier("relative", margin=0.1)
-    move(without, log_d_failed=-1.0, log_d_policy=-0.1)
+    within, without = (multiplier("relative", z_f=-0.7, margin=0.1, reach=reach) for reach in (0.2, None))
+    for weight in (within, without):
+        for _ in range(200):
+            move(weight, log_d_failed=-0.5, log_d_policy=-0.1)
+    assert within.value == 0
     assert without.value > 1.0
-
-
-def test_out_of_reach_lambda_never_rises_even_with_a_negative_margin() -> None:
-    weight = multiplier("relative", margin=-0.1, reach=0.2)
-    move(weight, log_d_failed=-1.0, log_d_policy=-0.1)
-    assert weight.value == 1.0
 
 
 @pytest.mark.parametrize(

@@ -148,10 +148,11 @@ def discriminator_step(
     info = _info(policy_logits, expert_logits)
     failed_logits, lambda_f, threshold = None, 0.0, 0.0
     if failed is not None and multiplier is not None:
-        lambda_f, threshold = multiplier.value, multiplier.threshold(info["log_d_policy"])
+        lambda_f = multiplier.value
         with torch.set_grad_enabled(lambda_f > 0):  # at λ_F = 0 they are measured, and have no gradient
             failed_logits = discriminator(failed.pairs)
         info |= _failed_info(failed_logits, failed.own)
+        threshold = multiplier.threshold(info["log_d_failed"], info["log_d_policy"])
     loss = -gailfe_objective(policy_logits, expert_logits, failed_logits, lambda_f, threshold)
     loss = loss - config.logit_entropy * logit_entropy(torch.cat([policy_logits, expert_logits]))
     if config.gradient_penalty > 0:

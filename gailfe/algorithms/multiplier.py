@@ -16,10 +16,10 @@ class MultiplierConfig:
     """Keys of `algo.failures` that say how λ_F moves. A key that the rule does not use has no effect."""
 
     rule: str = key("how λ_F moves", RULE)
-    z_f: float = key("Z_F of the constraint E_βF[log D] > Z_F (not relative)", LOG_PROBABILITY)
+    z_f: float = key("Z_F of the constraint E_βF[log D] > Z_F (relative: with a reach only)", LOG_PROBABILITY)
     margin: float = key("of the constraint E_βF[log D] > E_π[log D] + margin [nats] (relative)", FINITE)
     reach: float | None = key(
-        "how far E_βF[log D] may lie below E_π[log D] for the constraint to count [nats] (relative); null: any",
+        "how far E_βF[log D] may lie below E_π[log D]; beyond, Z_F is the threshold [nats] (relative); null: any",
         NOT_NEGATIVE,
     )
     lambda_init: float = key("λ_F at the start", NOT_NEGATIVE)
@@ -67,8 +67,9 @@ class Multiplier:
     policy's pairs and so on the failed ones. With `relative` the slack is then −margin, and λ_F rises.
 
     A policy that is much farther from the expert than the failures are does not imitate them. So where E_βF[log D]
-    lies more than `reach` below E_π[log D], the relative constraint counts as held by the margin. Without that λ_F
-    grows from the first iteration on, when every failure looks more like the expert than the policy does.
+    lies more than `reach` below E_π[log D], Z_F is the threshold of `relative` too; within reach, the higher one of
+    the two. Without a reach, λ_F grows from the first iteration on, when every failure looks more like the expert
+    than the policy does.
 
     The threshold is a constant in the gradient on ω. This matters for `relative` alone: as a part of the gradient,
     it would give E_π[log D] the weight 1 − λ_F, and beyond λ_F = 1 the objective has no maximum.
@@ -78,11 +79,20 @@ class Multiplier:
         self.config = config
         self.value = config.lambda_init
 
-    def threshold(self, log_d_policy: float) -> float:
-        """Return what E_βF[log D] has to exceed, where E_π[log D] is `log_d_policy`."""
-        if self.config.rule == "relative":
-            return log_d_policy + self.config.margin
-        return self.config.z_f
+    def threshold(self, log_d_failed: float, log_d_policy: float) -> float:
+        """Return what E_βF[log D] has to exceed.
+
+        Args:
+            log_d_failed: E_βF[log D].
+            log_d_policy: E_π[log D].
+        """
+        config = self.config
+        if config.rule != "relative":
+            return config.z_f
+        relative = log_d_policy + config.margin
+        if config.reach is None:
+            return relative
+        return max(config.z_f, relative) if log_d_failed >= log_d_policy - config.reach else config.z_f
 
     def slack(self, log_d_failed: float, log_d_policy: float) -> float:
         """Return by how much the rule's constraint holds (> 0) or is violated (< 0) [nats].
@@ -91,10 +101,7 @@ class Multiplier:
             log_d_failed: E_βF[log D].
             log_d_policy: E_π[log D].
         """
-        config = self.config
-        if config.rule == "relative" and config.reach is not None and log_d_failed < log_d_policy - config.reach:
-            return max(config.margin, 0.0)
-        return log_d_failed - self.threshold(log_d_policy)
+        return log_d_failed - self.threshold(log_d_failed, log_d_policy)
 
     def update(self, slack: float) -> None:
         """Move λ_F by the constraint's slack."""
