@@ -67,9 +67,9 @@ class Multiplier:
     policy's pairs and so on the failed ones. With `relative` the slack is then −margin, and λ_F rises.
 
     A policy that is much farther from the expert than the failures are does not imitate them. So where E_βF[log D]
-    lies more than `reach` below E_π[log D], Z_F is the threshold of `relative` too; within reach, the higher of the
-    two. Without a reach, λ_F grows from the first iteration on, when every failure looks more like the expert
-    than the policy does.
+    lies more than `reach` below E_π[log D], Z_F is the threshold of `relative` too; within reach, it is the higher
+    of the two. Without a reach, λ_F grows from the first iteration on, when every failure looks more like the
+    expert than the policy does.
 
     The threshold is a constant in the gradient on ω. This matters for `relative` alone: as a part of the gradient,
     it would give E_π[log D] the weight 1 − λ_F, and beyond λ_F = 1 the objective has no maximum.
