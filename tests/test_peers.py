@@ -113,7 +113,7 @@ def test_raised_cap_of_seconds_measures_anew() -> None:
 def test_peers_get_our_sizes(tmp_path) -> None:
     config = our_config("hopper")
     gail = settings_of(point("gail", "imitation", 1), config, tmp_path)
-    assert (gail["warmup"], gail["seed"], gail["algo"]["discriminator"]["updates"]) == (20, 1, 3)
+    assert (gail["warmup"], gail["seed"], gail["algo"]["discriminator"]["updates"]) == (20, 1, 10)
     ppo = settings_of(point("ppo", "sb3", 0), config, tmp_path)
     expert = config["expert"]
     assert ppo["interval"] == expert["eval_every"] * expert["steps_per_iteration"]
