@@ -137,7 +137,7 @@ def report_errors(cfg: DictConfig) -> Iterator[None]:
         yield
     except Stopped as stopped:
         log.warning("%s: %s", folder, stopped)
-        tell(number)
+        tell(number, str(stopped))  # a sweep that was not asked to stop itself must not call this job done
         if not enumerated:
             raise
         return

@@ -144,18 +144,25 @@ def test_workers_end_with_a_sweep_that_is_killed_and_the_same_command_goes_on(
     assert [rows(run) for run in run_folders(runs, 2)] == [rows(run) for run in whole]
 
 
-def test_a_worker_that_is_killed_ends_its_own_job_only_and_the_same_command_makes_just_that_one(
-    folder: Path, whole: list[Path]
+@pytest.mark.parametrize(
+    ("number", "told"),
+    [
+        (signal.SIGKILL, "its process was killed"),  # as the system does where memory runs out
+        (signal.SIGTERM, "stopped by SIGTERM"),
+    ],
+)
+def test_a_signal_to_a_worker_ends_its_own_job_only_and_the_same_command_makes_just_that_one(
+    folder: Path, whole: list[Path], number: signal.Signals, told: str
 ) -> None:
-    runs, jobs = folder / "memory", ["-m", *GAIL, "seed=0,1", "hydra.launcher.n_jobs=2"]
-    process = start("gailfe.run", folder, *jobs, runs="memory")
+    runs, jobs = folder / number.name, ["-m", *GAIL, "seed=0,1", "hydra.launcher.n_jobs=2"]
+    process = start("gailfe.run", folder, *jobs, runs=number.name)
     wait_for(process, lambda: run_folders(runs, 2))
-    killed, other = sorted(workers_of(runs, 2))
-    os.kill(workers_of(runs, 2)[killed], signal.SIGKILL)  # as the system does where memory runs out
+    ended, other = sorted(workers_of(runs, 2))
+    os.kill(workers_of(runs, 2)[ended], number)
     output = finish(process, 1)
-    assert f"1 of 2 jobs failed:\n  {killed}: its process was killed" in output
+    assert f"1 of 2 jobs failed:\n  {ended}: {told}" in output
     assert rows(other) == rows(whole[1])
-    again = finish(start("gailfe.run", folder, *jobs, runs="memory"))
+    again = finish(start("gailfe.run", folder, *jobs, runs=number.name))
     assert again.count("is finished: skipped") == 1
     assert f"{other} is finished: skipped" in again
     assert [rows(run) for run in run_folders(runs, 2)] == [rows(run) for run in whole]
