@@ -64,7 +64,7 @@ def load_own_data(config: Config) -> Demonstrations:
         ConfigError: if a dataset doesn't fit the environment, or no expert trajectory is in them.
     """
     settings = config.demonstrations
-    found = {key: _load(config, key, path) for key, path in _configured(config).items()}
+    found = {key: load_dataset(config, key, path) for key, path in _configured(config).items()}
     expert, failed = found["dataset"], found.get("failed_dataset", [])
     if not expert:
         raise ConfigError(f"demonstrations.dataset={settings.dataset} holds no episode: at least one is needed")
@@ -150,8 +150,15 @@ def _shape(space: gymnasium.Space[Any]) -> str:
     return f"shape {space.shape}" if isinstance(space, gymnasium.spaces.Box) else str(space)
 
 
-def _load(config: Config, key: str, path: str) -> list[Trajectory]:
-    """Read all episodes; the log says what had to be assumed about them."""
+def load_dataset(config: Config, key: str, path: str) -> list[Trajectory]:
+    """Return all episodes of the dataset `path`; the log says what had to be assumed about them.
+
+    Args:
+        key: of demonstrations.*, for messages.
+
+    Raises:
+        ConfigError: if there is no such dataset, or it doesn't fit the environment.
+    """
     dataset = _open(config, key, path)
     spaces = spaces_of(config.env)
     notes: Counter[str] = Counter()
