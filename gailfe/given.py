@@ -14,13 +14,14 @@ from typing import Any
 import gymnasium
 import hydra
 import numpy as np
+from gymnasium.envs.registration import EnvSpec
 from hydra.errors import HydraException
 from minari import MinariDataset
 from omegaconf import OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
 from expert.arrays import check_arrays, cut_episodes
-from expert.own_data import load_dataset
+from expert.own_data import load_dataset, read_dataset
 from gailfe.commands import prepare
 from gailfe.config.folders import CONF
 from gailfe.config.keys import ConfigError
@@ -33,7 +34,7 @@ Given = str | Path | MinariDataset | Mapping[str, np.ndarray] | Sequence[Traject
 
 # What may be changed; other keys have no effect on demonstrations that are given, or are arguments of their own.
 OVERRIDES = (
-    *("seed", "algo.", "env.", "evaluation.", "checkpoint_every", "device"),
+    *("algo.", "env.", "evaluation.", "checkpoint_every", "device"),
     *("demonstrations.use_trajectories", "demonstrations.subsample", "annotator.arguments."),
 )
 
@@ -68,9 +69,10 @@ def environment(given: Environment) -> Iterator[dict[str, Any]]:
             f"env={given!r} must be an id of Gymnasium, a gymnasium.Env, or a function without arguments that "
             "makes one"
         )
-    with contextlib.closing(make()) as made:
-        if not isinstance(made, gymnasium.Env):
-            raise ConfigError(f"env={given!r} must make a gymnasium.Env, got {made!r}")
+    made = make()
+    if not isinstance(made, gymnasium.Env):
+        raise ConfigError(f"env={given!r} must make a gymnasium.Env, got {made!r}")
+    with contextlib.closing(made):
         limit = made.spec.max_episode_steps if made.spec else None
         name = f"gailfe/{re.sub(r'[^A-Za-z0-9_]', '_', type(made.unwrapped).__name__)}-v0"
     gymnasium.register(name, lambda **kwargs: make(**kwargs), max_episode_steps=limit)
@@ -80,7 +82,7 @@ def environment(given: Environment) -> Iterator[dict[str, Any]]:
         gymnasium.registry.pop(name, None)
 
 
-def _spec_of(env: gymnasium.Env) -> gymnasium.envs.registration.EnvSpec:
+def _spec_of(env: gymnasium.Env) -> EnvSpec:
     """Return a copy of how `env` was made, without frames. Raises ConfigError if that isn't known."""
     spec = copy.deepcopy(env.spec)
     forgotten = [wrapper.name for wrapper in spec.additional_wrappers if wrapper.kwargs is None] if spec else []
@@ -95,7 +97,12 @@ def _spec_of(env: gymnasium.Env) -> gymnasium.envs.registration.EnvSpec:
 
 
 def configure(
-    env: dict[str, Any], algo: str, annotator: str | None, num_iterations: int | None, values: Mapping[str, Any]
+    env: dict[str, Any],
+    algo: str,
+    annotator: str | None,
+    num_iterations: int | None,
+    seed: int,
+    values: Mapping[str, Any],
 ) -> Config:
     """Return the configuration that the command line would have, and check it and the environment.
 
@@ -121,7 +128,7 @@ def configure(
     chosen += [] if annotator is None else [f"annotator={annotator}"]
     given = {f"env.{key}": value for key, value in env.items()}
     given |= {} if num_iterations is None else {"env.num_iterations": num_iterations}
-    given |= {"demonstrations.dataset": "given in Python", "experiment": "library", **values}
+    given |= {"demonstrations.dataset": "given in Python", "experiment": "library", "seed": seed, **values}
     try:
         with hydra.initialize_config_dir(str(CONF), version_base="1.3"):
             config = hydra.compose("config", chosen)
@@ -144,9 +151,9 @@ def trajectories(given: Given, key: str, config: Config) -> list[Trajectory]:
         ConfigError: if there is no such dataset, it doesn't fit the environment, or there are no episodes.
         LayoutError: if the arrays don't fit the layout or the environment; it is a ValueError.
     """
-    if isinstance(given, MinariDataset):
-        given = given.storage.data_path
-    if isinstance(given, str | Path):
+    if isinstance(given, MinariDataset):  # perhaps with some of its episodes only
+        found = read_dataset(config, key, str(given.id), given)
+    elif isinstance(given, str | Path):
         found = load_dataset(config, key, str(given))
     else:
         arrays = dict(given) if isinstance(given, Mapping) else _arrays(given)

@@ -138,7 +138,7 @@ def imitate(
     with _one_thread(), environment(env) as keys, _folder(folder) as where:
         if max_episode_steps is not None:
             keys = {**keys, "max_episode_steps": max_episode_steps}
-        config = configure(keys, algo, named, num_iterations, overrides | {"seed": seed})
+        config = configure(keys, algo, named, num_iterations, seed, overrides)
         if own is not None:
             name = getattr(own, "__qualname__", type(own).__qualname__)
             config.annotator = AnnotatorConfig(name=name, function=f"{own.__module__}.{name}")
@@ -186,7 +186,11 @@ def rollout(
 
 @contextlib.contextmanager
 def _folder(given: str | Path | None) -> Iterator[Path]:
-    with contextlib.nullcontext(given) if given is not None else tempfile.TemporaryDirectory() as folder:
+    """The folder that is given, or one that lasts as long as this."""
+    if given is not None:
+        yield Path(given)
+        return
+    with tempfile.TemporaryDirectory() as folder:
         yield Path(folder)
 
 

@@ -15,8 +15,6 @@ from gailfe.config.keys import AT_LEAST_ONE, SEED, Refusal
 if TYPE_CHECKING:  # --help doesn't wait for torch
     from gailfe.nn.acting import CanAct
 
-log = logging.getLogger(__name__)
-
 HELP = """\
 python -m gailfe.watch run=runs/figure1/hopper/gail/seed=0
 python -m gailfe.watch run=[runs/figure1/hopper/gail/seed=0,runs/figure1/hopper/gailfe/seed=0]
@@ -78,7 +76,7 @@ def work(chosen: WatchArguments) -> None:
     try:
         policies.append(("expert", find_expert(runs[0].folder, chosen.artifacts)))
     except Refusal as reason:
-        log.info("without the expert: %s", reason)
+        print(f"without the expert: {reason}")
     evaluate = Evaluator(env, chosen.episodes, FRESH_SEED + chosen.seed)
     shown = [(title, representative(evaluate(policy).trajectories)) for title, policy in policies]
     film(env, shown, episode_seeds(FRESH_SEED + chosen.seed, 0, chosen.episodes), 1, out)

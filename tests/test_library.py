@@ -14,7 +14,8 @@ import pytest
 import user_envs
 from gymnasium.envs.classic_control import PendulumEnv
 from gymnasium.wrappers import TimeLimit
-from helpers import make_policy, make_trajectory
+from helpers import compose, make_policy, make_trajectory
+from minari import MinariDataset
 from omegaconf import OmegaConf
 
 import gailfe
@@ -22,6 +23,7 @@ from expert.demonstrations import save_dataset
 from gailfe.config.keys import ConfigError
 from gailfe.config.schema import EnvConfig
 from gailfe.envs.trajectory import Trajectory
+from gailfe.given import trajectories
 from gailfe.library import Policy
 
 ROOT = Path(__file__).parents[1]
@@ -50,16 +52,16 @@ def actions(policy: Policy) -> np.ndarray:
     return policy.predict(np.random.default_rng(0).normal(size=(4, 3)))[0]
 
 
-def arrays(trajectories: list[Trajectory]) -> dict[str, np.ndarray]:
+def arrays(demonstrations: list[Trajectory]) -> dict[str, np.ndarray]:
     """As a user has them: rows, and where episodes end."""
-    ends = [np.arange(len(t)) == len(t) - 1 for t in trajectories]
+    ends = [np.arange(len(t)) == len(t) - 1 for t in demonstrations]
     return {
-        "observations": np.concatenate([t.observations[:-1] for t in trajectories]),
-        "next_observations": np.concatenate([t.observations[1:] for t in trajectories]),
-        "actions": np.concatenate([t.actions for t in trajectories]),
-        "rewards": np.concatenate([t.rewards for t in trajectories]),
-        "terminated": np.concatenate([end & t.terminated for end, t in zip(ends, trajectories, strict=True)]),
-        "truncated": np.concatenate([end & t.truncated for end, t in zip(ends, trajectories, strict=True)]),
+        "observations": np.concatenate([t.observations[:-1] for t in demonstrations]),
+        "next_observations": np.concatenate([t.observations[1:] for t in demonstrations]),
+        "actions": np.concatenate([t.actions for t in demonstrations]),
+        "rewards": np.concatenate([t.rewards for t in demonstrations]),
+        "terminated": np.concatenate([end & t.terminated for end, t in zip(ends, demonstrations, strict=True)]),
+        "truncated": np.concatenate([end & t.truncated for end, t in zip(ends, demonstrations, strict=True)]),
     }
 
 
@@ -108,6 +110,14 @@ def test_every_form_of_demonstrations_and_environment_gives_the_same_policy(
     made = gymnasium.make("Pendulum-v1", render_mode="rgb_array")
     for given, demonstrations in (("Pendulum-v1", arrays(PENDULUM)), (made, tmp_path / "mine")):
         assert np.allclose(actions(learn(given, demonstrations, FAILED)), expected, atol=1e-3)
+
+
+def test_of_a_loaded_dataset_the_chosen_episodes_count(tmp_path: Path) -> None:
+    env = EnvConfig(name="pendulum", id="Pendulum-v1")
+    save_dataset(tmp_path / "mine", "mine-v0", PENDULUM, env, "noise", {})
+    dataset = MinariDataset(tmp_path / "mine" / "data").filter_episodes(lambda episode: episode.id == 1)
+    (found,) = trajectories(dataset, "dataset", compose("env=pendulum"))
+    assert np.allclose(found.actions, PENDULUM[1].actions)
 
 
 def test_a_function_makes_the_environment_and_another_one_judges_its_episodes() -> None:
@@ -179,7 +189,7 @@ def test_a_saved_policy_is_loaded_and_rolled_out(tmp_path: Path) -> None:
     assert [len(trajectory) for trajectory in episodes] == [7, 7]
     for trajectory in episodes:
         assert np.allclose(policy.predict(trajectory.observations[:-1])[0], trajectory.actions, atol=1e-5)
-    with pytest.raises(ConfigError, match="observations of 3 numbers, those of env.id=Hopper-v5 have 11"):
+    with pytest.raises(ConfigError, match=r"observations of 3 numbers, those of env\.id=Hopper-v5 have 11"):
         gailfe.rollout(loaded, "Hopper-v5")
     with pytest.raises(ConfigError, match=r"has no policy\.safetensors"):
         gailfe.load_policy(tmp_path)
