@@ -68,6 +68,10 @@ class Expert(ABC):
         """Return the expert's folder, with its evaluation; make it now if the store lacks it."""
         return store.get("experts", self.config.env.name, self.recipe(), self.fill)
 
+    def existing(self, store: Store) -> Path | None:
+        """Return the expert's folder as `make` does, but only if it is there; None otherwise."""
+        return self.folder() or store.find("experts", self.config.env.name, self.recipe())
+
     def fill(self, folder: Path) -> None:
         """Write evaluation.json into `folder`, and what `load` needs. Only `make` calls this."""
         raise NotImplementedError(f"{type(self).__name__} is not made here")

@@ -64,7 +64,7 @@ def load_own_data(config: Config) -> Demonstrations:
         ConfigError: if a dataset doesn't fit the environment, or no expert trajectory is in them.
     """
     settings = config.demonstrations
-    found = {key: _load(config, key, path) for key, path in _configured(config).items()}
+    found = {key: load_dataset(config, key, path) for key, path in _configured(config).items()}
     expert, failed = found["dataset"], found.get("failed_dataset", [])
     if not expert:
         raise ConfigError(f"demonstrations.dataset={settings.dataset} holds no episode: at least one is needed")
@@ -130,29 +130,57 @@ def _open(config: Config, key: str, path: str) -> MinariDataset:
     folder = _data_folder(key, path)
     try:
         dataset = MinariDataset(folder)
-        observed, acted, _ = dataset.observation_space, dataset.action_space, len(dataset)
+        _ = dataset.observation_space, dataset.action_space, len(dataset)  # what is damaged shows itself now
     except Exception as error:  # Minari asserts, and raises what its formats raise
         raise ConfigError(f"demonstrations.{key}={path} can't be opened by Minari: {error}") from error
+    _check_spaces(config, key, path, dataset)
+    return dataset
+
+
+def _check_spaces(config: Config, key: str, name: str, dataset: MinariDataset) -> None:
     spaces = spaces_of(config.env)
-    for name, theirs, ours in (
-        ("observation", observed, spaces.observation),
-        ("action", acted, spaces.action),
+    for what, theirs, ours in (
+        ("observation", dataset.observation_space, spaces.observation),
+        ("action", dataset.action_space, spaces.action),
     ):
         if not isinstance(theirs, gymnasium.spaces.Box) or theirs.shape != ours.shape:
             raise ConfigError(
-                f"demonstrations.{key}={path}: the {name}s of env.id={config.env.id} are a Box of shape "
+                f"demonstrations.{key}={name}: the {what}s of env.id={config.env.id} are a Box of shape "
                 f"{ours.shape}, and the dataset's must be too, got {_shape(theirs)}"
             )
-    return dataset
 
 
 def _shape(space: gymnasium.Space[Any]) -> str:
     return f"shape {space.shape}" if isinstance(space, gymnasium.spaces.Box) else str(space)
 
 
-def _load(config: Config, key: str, path: str) -> list[Trajectory]:
-    """Read all episodes; the log says what had to be assumed about them."""
-    dataset = _open(config, key, path)
+def load_dataset(config: Config, key: str, path: str) -> list[Trajectory]:
+    """Return all episodes of the dataset `path`; the log has its checksum.
+
+    Args:
+        key: of demonstrations.*, for messages.
+
+    Raises:
+        ConfigError: if there is no such dataset, or it doesn't fit the environment.
+    """
+    trajectories = read_dataset(config, key, path, _open(config, key, path))
+    log.info(
+        "demonstrations.%s=%s: %d episodes, SHA-256 %s",
+        *(key, path, len(trajectories), _checksum(_data_folder(key, path))),
+    )
+    return trajectories
+
+
+def read_dataset(config: Config, key: str, name: str, dataset: MinariDataset) -> list[Trajectory]:
+    """Return the episodes of a dataset that is loaded; the log says what had to be assumed about them.
+
+    Args:
+        key: of demonstrations.*, for messages, as `name` is.
+
+    Raises:
+        ConfigError: if it doesn't fit the environment.
+    """
+    _check_spaces(config, key, name, dataset)
     spaces = spaces_of(config.env)
     notes: Counter[str] = Counter()
     trajectories = []
@@ -161,11 +189,7 @@ def _load(config: Config, key: str, path: str) -> list[Trajectory]:
             trajectories.append(_trajectory(dataset[number], spaces, notes))
         except Exception as error:  # of damaged data, Minari and HDF5 each raise their own
             told = error if isinstance(error, ValueError) else f"{type(error).__name__}: {error}"
-            raise ConfigError(f"demonstrations.{key}={path}, episode {number}: {told}") from error
-    log.info(
-        "demonstrations.%s=%s: %d episodes, SHA-256 %s",
-        *(key, path, len(trajectories), _checksum(_data_folder(key, path))),
-    )
+            raise ConfigError(f"demonstrations.{key}={name}, episode {number}: {told}") from error
     for note, count in notes.items():
         log.info("demonstrations.%s: %d of %d episodes %s", key, count, len(trajectories), note)
     return trajectories

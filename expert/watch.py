@@ -21,7 +21,7 @@ from expert.experts import make_expert
 from expert.rendering import CannotRender, make_render_env, render
 from expert.video import captioned, encoder, side_by_side, write_video
 from gailfe.commands import command
-from gailfe.config.schema import Config
+from gailfe.config.schema import Config, EnvConfig
 from gailfe.envs.trajectory import Demonstrations, Trajectory
 from gailfe.envs.vector import env_seeds
 from gailfe.storage.store import Store
@@ -38,19 +38,38 @@ def watch(config: Config, demonstrations: Demonstrations, path: Path) -> None:
     Raises:
         CannotRender: if the encoder or OpenGL is missing, or an episode can't be replayed exactly.
     """
-    shown = {"expert": representative(demonstrations.expert)}
+    shown = [("expert", representative(demonstrations.expert))]
     if demonstrations.failed:
-        shown[f"failed by {config.annotator.name}"] = representative(demonstrations.failed)
+        shown.append((f"failed by {config.annotator.name}", representative(demonstrations.failed)))
     else:
         log.info("no episode failed by annotator=%s: the video shows the expert alone", config.annotator.name)
     settings = config.demonstrations
     seeds = [env_seeds(seed, 1)[0] for seed in initial_state_seeds(settings)]
     max_resets = max(settings.max_attempts, settings.earlier_episodes)
+    film(config.env, shown, seeds, max_resets, path)
+
+
+def film(
+    config: EnvConfig, shown: Sequence[tuple[str, Trajectory]], seeds: Sequence[int], max_resets: int, path: Path
+) -> None:
+    """Write a video of episodes side by side, replayed from their initial states with their actions.
+
+    Args:
+        config: of the environment of all of them.
+        shown: titles and episodes, from left to right.
+        seeds: with which their environments were reset at the start.
+        max_resets: how many resets to try from each seed.
+        path: of the video.
+
+    Raises:
+        CannotRender: if the encoder or OpenGL is missing, or an episode can't be replayed exactly.
+    """
     with contextlib.ExitStack() as stack:
-        envs = [stack.enter_context(contextlib.closing(make_render_env(config.env))) for _ in shown]
-        stride, fps, speed = pace(max(map(len, shown.values())), float(envs[0].metadata.get("render_fps", FPS)))
+        envs = [stack.enter_context(contextlib.closing(make_render_env(config))) for _ in shown]
+        steps = max(len(trajectory) for _, trajectory in shown)
+        stride, fps, speed = pace(steps, float(envs[0].metadata.get("render_fps", FPS)))
         sources = []
-        for env, (title, trajectory) in zip(envs, shown.items(), strict=True):
+        for env, (title, trajectory) in zip(envs, shown, strict=True):
             detail = f"return {trajectory.total_reward:,.0f}, {len(trajectory)} steps"
             log.info("%s: the episode of median return, %s", title, detail)
             rewind(env, trajectory, seeds, max_resets)

@@ -13,6 +13,7 @@ import socket
 from collections.abc import Iterator
 from dataclasses import asdict
 from pathlib import Path
+from typing import Any
 
 from filelock import FileLock, Timeout
 from omegaconf import OmegaConf
@@ -27,7 +28,7 @@ from expert.own_data import check_own_data, load_own_data, own_data_recipe, own_
 from expert.subsampling import choose_pairs
 from gailfe.config.keys import Refusal
 from gailfe.config.schema import Config
-from gailfe.envs.trajectory import Demonstrations
+from gailfe.envs.trajectory import Annotator, Demonstrations
 from gailfe.stopping import check_asked
 from gailfe.storage.files import atomic, remove_partials, write_json, write_text
 from gailfe.storage.locks import run_lock
@@ -64,12 +65,12 @@ def run(config: Config, folder: Path, wait: bool = False) -> None:
         expert_of(config).check()
     check_contamination(config)
     folder.mkdir(parents=True, exist_ok=True)
-    with _held(folder, wait):
+    with held(folder, wait):
         _run(config, folder)
 
 
 @contextlib.contextmanager
-def _held(folder: Path, wait: bool) -> Iterator[None]:
+def held(folder: Path, wait: bool) -> Iterator[None]:
     """Hold the lock of a run's folder, which ends with its process. Raises RunIsBusy, or waits."""
     lock, holder = FileLock(run_lock(folder)), folder / HOLDER
     waiting = False
@@ -115,9 +116,25 @@ def _run(config: Config, folder: Path) -> None:
         expert, failed = load_demonstrations(make_demonstrations(config, store, expert_folder))
         with atomic(folder / EXPERT_RECORD) as partial:
             shutil.copyfile(expert_folder / EVALUATION, partial)
+    imitate(config, folder, Demonstrations(expert, failed), recipe)
+
+
+def imitate(
+    config: Config,
+    folder: Path,
+    demonstrations: Demonstrations,
+    recipe: dict[str, Any],
+    annotator: Annotator | None = None,
+) -> None:
+    """Run stage 3 in `folder`, which also gets the configuration.
+
+    Args:
+        annotator: of the agent's own episodes; None: the configured one.
+    """
+    expert, failed = demonstrations
     with atomic(folder / CONFIG) as partial:
         OmegaConf.save(OmegaConf.create(asdict(config)), partial)
-    annotator = make_annotator(config.annotator, Reference.of(expert))
+    annotator = annotator or make_annotator(config.annotator, Reference.of(expert))
     chosen = list(choose_pairs(expert, config.demonstrations, config.seed))
     train(config, folder, Demonstrations(chosen, failed), annotator, recipe)
     log.info("%s: done", folder)

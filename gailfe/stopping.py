@@ -76,6 +76,11 @@ def stop() -> None:
     _asked.append(signal.SIGTERM)
 
 
+def forget() -> None:
+    """Take back that this process was asked to stop, for one that lives on, such as a notebook's."""
+    _asked.clear()
+
+
 def _note(number: int, frame: FrameType | None) -> None:
     if _asked:
         signal.signal(number, signal.SIG_DFL)

@@ -61,6 +61,7 @@ def iterate(
     recipe: dict[str, Any],
     report: Callable[[Row], None] = lambda row: None,
     files: Callable[[], Iterable[Path]] = tuple,
+    keep: Callable[[int], None] = lambda iteration: None,
 ) -> Done:
     """Train until `schedule.total`, or until `learner` has finished; from the checkpoint if there is one.
 
@@ -76,6 +77,7 @@ def iterate(
         report: gets every row once it is on disk.
         files: those beside `rows` that `evaluate` has written and that are needed at the end. Where one is not as
             a checkpoint has it, that one can't be gone on from.
+        keep: is called after every checkpoint, with the number of its iteration.
 
     Returns:
         What has been done: more than `schedule.total` if an earlier process had a larger budget.
@@ -115,6 +117,7 @@ def iterate(
             state = {"recipe": recipe, "iteration": done, "rows": written, "wall_time_s": wall_time}
             state["files"] = checksums(rows.parent, files())
             save_checkpoint(checkpoint, state | {"learner": learner.state_dict()})
+            keep(done)
             saved = done
         progress.update(done * scale, _note(row))
         if stop:
@@ -164,7 +167,7 @@ def train(
 ) -> None:
     """Imitate for `config.env.num_iterations`, from the last checkpoint in `folder` if there is one.
 
-    Writes metrics.csv (a row an iteration), checkpoint/, policy.safetensors and summary.json.
+    Writes metrics.csv (a row an iteration), checkpoint/, policy.safetensors at each checkpoint, and summary.json.
     """
     write_json(folder / RECIPE, recipe)
     learner = make_learner(config, demonstrations, annotator)
@@ -189,10 +192,11 @@ def train(
         folder / CHECKPOINT,
         recipe,
         report,
+        keep=lambda iteration: save_policy(folder, learner.policy, iteration),
     )
     if wandb_run is not None:
         wandb_run.finish()
-    save_policy(folder, learner.policy)
+    save_policy(folder, learner.policy, done.iterations)  # again, for a process that was killed before it did
     last_row = read_rows(folder / METRICS)[-1]
     write_summary(folder, {**done._asdict(), "stopped_early": learner.finished, "last_row": last_row})
 

@@ -11,7 +11,8 @@ ROOT = Path(__file__).parents[1]
 PACKAGES = ("gailfe", "expert", "analysis", "hydra_plugins", "benchmarks", "conf")
 ROOMS = {folder.name for folder in (ROOT / "gailfe").iterdir() if (folder / "__init__.py").exists()}
 
-STAGES = {"run", "pipeline"}  # the modules of gailfe/ itself that know all three stages
+# The modules of gailfe/ itself that know all three stages; "" is gailfe/__init__.py.
+STAGES = {"run", "pipeline", "evaluate", "watch", "library", "given", ""}
 
 
 def room_of(module: str) -> str:

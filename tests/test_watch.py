@@ -8,11 +8,11 @@ import subprocess
 import sys
 from pathlib import Path
 
-import gymnasium
 import numpy as np
 import pytest
+import user_envs  # noqa: F401  (registers Drawn-v0)
 from gymnasium.envs.mujoco import MujocoEnv
-from helpers import HOPPER, compose, make_policy, make_trajectory, seeded, unit_box
+from helpers import HOPPER, compose, make_policy, make_trajectory, seeded
 
 from expert import rendering
 from expert.collect import initial_state_seeds
@@ -27,39 +27,6 @@ from gailfe.envs.vector import VectorEnv, env_seeds
 
 SEED = 3
 DRAWN = EnvConfig(name="drawn", id="Drawn-v0", num_iterations=1)
-
-
-class Drawn(gymnasium.Env):
-    """A point that moves by its action; a frame is of the brightness of its step. Needs no OpenGL."""
-
-    metadata = {"render_modes": ["rgb_array"], "render_fps": 10}  # noqa: RUF012
-    observation_space = unit_box(1)
-    action_space = unit_box(1)
-
-    def __init__(self, render_mode: str | None = None, noise: float = 0.0, frame: object = np.uint8) -> None:
-        self.render_mode, self.noise, self.frame = render_mode, noise, frame
-
-    def reset(self, *, seed=None, options=None):
-        super().reset(seed=seed)
-        self.steps, self.place = 0, self.np_random.uniform(-1, 1, size=1).astype(np.float32)
-        return self.place.copy(), {}
-
-    def step(self, action):
-        self.steps += 1
-        self.place += np.float32(0.01) * action
-        if self.noise:
-            self.place += self.np_random.normal(scale=self.noise, size=1).astype(np.float32)
-        return self.place.copy(), float(self.place[0]), bool(self.place[0] < 0), False, {}
-
-    def render(self):
-        return np.full((31, 40, 3), self.steps, dtype=np.uint8) if self.frame else None
-
-
-@pytest.fixture(scope="module", autouse=True)
-def drawn():
-    gymnasium.register("Drawn-v0", Drawn, max_episode_steps=12)  # type: ignore[arg-type]
-    yield
-    del gymnasium.registry["Drawn-v0"]
 
 
 def episodes(config: EnvConfig, count: int, seed: int = SEED) -> list[Trajectory]:

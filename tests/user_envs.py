@@ -123,6 +123,31 @@ class OffersAnObject(gymnasium.Wrapper):
         pass
 
 
+class Drawn(gymnasium.Env):
+    """A point that moves by its action; a frame is of the brightness of its step. Needs no OpenGL."""
+
+    metadata = {"render_modes": ["rgb_array"], "render_fps": 10}  # noqa: RUF012
+    observation_space = action_space = Box(-1, 1, (1,), dtype=np.float32)
+
+    def __init__(self, render_mode: str | None = None, noise: float = 0.0, frame: object = np.uint8) -> None:
+        self.render_mode, self.noise, self.frame = render_mode, noise, frame
+
+    def reset(self, *, seed=None, options=None):
+        super().reset(seed=seed)
+        self.steps, self.place = 0, self.np_random.uniform(-1, 1, size=1).astype(np.float32)
+        return self.place.copy(), {}
+
+    def step(self, action):
+        self.steps += 1
+        self.place += np.float32(0.01) * action
+        if self.noise:
+            self.place += self.np_random.normal(scale=self.noise, size=1).astype(np.float32)
+        return self.place.copy(), float(self.place[0]), bool(self.place[0] < 0), False, {}
+
+    def render(self):
+        return np.full((31, 40, 3), self.steps, dtype=np.uint8) if self.frame else None
+
+
 ENTRY_POINTS: dict[str, Any] = {
     "Odd-v0": Odd,
     "Faulty-v0": Faulty,
@@ -136,3 +161,4 @@ ENTRY_POINTS: dict[str, Any] = {
 }
 for name, entry_point in ENTRY_POINTS.items():
     gymnasium.register(id=name, entry_point=entry_point, max_episode_steps=25)
+gymnasium.register(id="Drawn-v0", entry_point=Drawn, max_episode_steps=12)  # type: ignore[arg-type]

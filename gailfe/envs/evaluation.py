@@ -42,6 +42,11 @@ class Evaluation:
         }
 
 
+def episode_seeds(seed: int, index: int, episodes: int) -> list[int]:
+    """Return the seeds with which an `Evaluator` of that seed resets its environments, an episode each."""
+    return [int(s) for s in np.random.SeedSequence([seed, index]).generate_state(episodes)]
+
+
 class Evaluator:
     """Runs `episodes` episodes side by side. The same seed and index always give the same initial states."""
 
@@ -58,9 +63,9 @@ class Evaluator:
         Raises:
             NotFinite: if the environment gives NaN or infinity.
         """
-        seeds = np.random.SeedSequence([self._seed, index]).generate_state(len(self._envs))
+        seeds = episode_seeds(self._seed, index, len(self._envs))
         pairs = zip(self._envs, seeds, strict=True)
-        latest = np.stack([np.asarray(env.reset(seed=int(seed))[0], dtype=float) for env, seed in pairs])
+        latest = np.stack([np.asarray(env.reset(seed=seed)[0], dtype=float) for env, seed in pairs])
         active = list(range(len(self._envs)))
         episodes = Episodes(len(self._envs), self._id)
         found: dict[int, Trajectory] = {}

@@ -5,9 +5,12 @@ from __future__ import annotations
 import json
 from pathlib import Path
 
+import numpy as np
 import torch
 from gymnasium.spaces import Box
+from safetensors import safe_open
 from safetensors.torch import load_file, save_file
+from torch import Tensor
 
 from gailfe.nn.policy import GaussianPolicy
 from gailfe.storage.files import atomic, write_json
@@ -16,15 +19,41 @@ from gailfe.storage.names import POLICY_FILES
 WEIGHTS, ARCHITECTURE = POLICY_FILES
 
 
-def save_policy(folder: Path, policy: GaussianPolicy) -> None:
-    """Write `policy` to `folder`."""
+ITERATION = "iteration"  # in the metadata of the weights
+
+
+def save_policy(folder: Path, policy: GaussianPolicy, iteration: int | None = None) -> None:
+    """Write `policy` to `folder`, with the number of iterations that it was trained for, if that is told."""
+    metadata = None if iteration is None else {ITERATION: str(iteration)}
     write_json(folder / ARCHITECTURE, policy.architecture)
     with atomic(folder / WEIGHTS) as partial:
-        save_file({name: tensor.contiguous() for name, tensor in policy.state_dict().items()}, partial)
+        save_file({name: tensor.contiguous() for name, tensor in policy.state_dict().items()}, partial, metadata)
 
 
 def load_policy(folder: Path, observation_dim: int, action_space: Box) -> GaussianPolicy:
     """Load what `save_policy` wrote. Raises RuntimeError if the shapes don't fit the spaces."""
+    return _build(folder, load_file(folder / WEIGHTS), observation_dim, action_space)
+
+
+def read_policy(folder: Path) -> GaussianPolicy:
+    """Load what `save_policy` wrote, for the spaces that it was saved with."""
+    weights = load_file(folder / WEIGHTS)
+    return _build(
+        folder,
+        weights,
+        observation_dim=weights["normalizer.mean"].shape[0],
+        action_space=Box(weights["low"].numpy(), weights["high"].numpy(), dtype=np.float32),
+    )
+
+
+def saved_iteration(folder: Path) -> int | None:
+    """Return the number of iterations that `save_policy` was told; None if it was told none."""
+    with safe_open(folder / WEIGHTS, "pt") as file:
+        found = (file.metadata() or {}).get(ITERATION)
+    return None if found is None else int(found)
+
+
+def _build(folder: Path, weights: dict[str, Tensor], observation_dim: int, action_space: Box) -> GaussianPolicy:
     architecture = json.loads((folder / ARCHITECTURE).read_text())
     policy = GaussianPolicy(
         observation_dim,
@@ -34,5 +63,5 @@ def load_policy(folder: Path, observation_dim: int, action_space: Box) -> Gaussi
         generator=torch.Generator(),
         activation=architecture["activation"],
     )
-    policy.load_state_dict(load_file(folder / WEIGHTS))
+    policy.load_state_dict(weights)
     return policy

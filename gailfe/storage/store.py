@@ -54,8 +54,7 @@ class Store:
             recipe: everything that decides the content, as JSON values.
             make: fills the folder that it is given.
         """
-        key = artifact_key(recipe)
-        folder = self.root / kind / f"{label}-{key[:12]}"
+        key, folder = self._place(kind, label, recipe)
         folder.parent.mkdir(parents=True, exist_ok=True)
         with _locked(folder):
             if folder.exists() and not self._intact(folder):
@@ -77,6 +76,15 @@ class Store:
             else:
                 log.info("%s: found %s", kind, folder)
         return folder
+
+    def find(self, kind: str, label: str, recipe: dict[str, Any]) -> Path | None:
+        """Return the folder that `get` would, if it is there and whole; None otherwise."""
+        folder = self._place(kind, label, recipe)[1]
+        return folder if folder.exists() and self._intact(folder) else None
+
+    def _place(self, kind: str, label: str, recipe: dict[str, Any]) -> tuple[str, Path]:
+        key = artifact_key(recipe)
+        return key, self.root / kind / f"{label}-{key[:12]}"
 
     @staticmethod
     def _intact(folder: Path) -> bool:
