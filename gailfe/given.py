@@ -9,7 +9,7 @@ import hashlib
 import re
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeAlias
 
 import gymnasium
 import hydra
@@ -30,7 +30,7 @@ from gailfe.envs.making import spaces_of
 from gailfe.envs.trajectory import Trajectory
 
 Environment = str | gymnasium.Env | Callable[[], gymnasium.Env]
-Given = str | Path | MinariDataset | Mapping[str, np.ndarray] | Sequence[Trajectory]
+Given: TypeAlias = str | Path | MinariDataset | Mapping[str, np.ndarray] | Sequence[Trajectory]
 
 # What may be changed; other keys have no effect on demonstrations that are given, or are arguments of their own.
 OVERRIDES = (

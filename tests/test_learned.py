@@ -88,7 +88,7 @@ def test_a_finished_run_whose_policy_was_changed_is_refused(tmp_path: Path, caps
     folder = as_a_command_leaves_it(run(small_run("gail"), tmp_path / "run"))
     policy = load_learned(folder).policy
     with torch.no_grad():
-        policy.log_std += 1
+        policy.log_std.add_(1)
     save_policy(folder, policy, 6)
     assert main([f"run={folder}"]) == 1
     assert "policy.safetensors is missing or is not what summary.json says" in capsys.readouterr().err

@@ -173,9 +173,9 @@ def test_predict_takes_one_observation_or_several_and_draws_where_asked() -> Non
     one, state = policy.predict(rows[1].astype(np.float32))
     assert state is None
     assert np.allclose(one, several[1], atol=1e-5)
-    drawn = [policy.predict(rows, deterministic=False)[0] for _ in range(2)]
-    assert not np.array_equal(*drawn)
-    assert np.abs(drawn).max() <= 1
+    drawn, again = (policy.predict(rows, deterministic=False)[0] for _ in range(2))
+    assert not np.array_equal(drawn, again)
+    assert np.abs([drawn, again]).max() <= 1
     with pytest.raises(ValueError, match=r"\(3,\) or \(n, 3\), got \(4,\)"):
         policy.predict(np.zeros(4))
 
