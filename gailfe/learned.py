@@ -37,7 +37,7 @@ class Learned:
     @property
     def progress(self) -> str:
         """How far it has come, for people."""
-        return f"iteration {self.iteration or 'unknown'} of {self.env.num_iterations}"
+        return f"iteration {'unknown' if self.iteration is None else self.iteration} of {self.env.num_iterations}"
 
 
 def load_learned(folder: Path) -> Learned:
