@@ -23,12 +23,12 @@ from gailfe.nn.policy import GaussianPolicy
 from gailfe.nn.policy_file import POLICY_FILES, read_policy, save_policy
 from gailfe.pipeline import held
 from gailfe.pipeline import imitate as run_stage_3
+from gailfe.recipe import is_finished, run_recipe
 from gailfe.stopping import Stopped, forget
 from gailfe.storage.files import remove_partials, write_json
 from gailfe.storage.names import EXPERT_RECORD, METRICS
 from gailfe.storage.store import artifact_key
 from gailfe.storage.tracking import Row, read_rows
-from gailfe.training import is_finished, run_recipe
 
 
 class Policy:

@@ -5,33 +5,30 @@
 
 from __future__ import annotations
 
-import json
 import logging
 import time
 from collections.abc import Callable, Container, Iterable
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, NamedTuple
 
 from gailfe.algorithms.learner import Learner, make_learner
-from gailfe.config.keys import ConfigError
 from gailfe.config.schema import Config
 from gailfe.envs.evaluation import Evaluator
 from gailfe.envs.trajectory import Annotator, Demonstrations
 from gailfe.nn.policy_file import save_policy
+from gailfe.recipe import CHECKPOINT, differences
 from gailfe.soundness import Watch, check_finite
 from gailfe.stopping import asked, check_asked, listening
-from gailfe.storage.checkpoint import CheckpointError, is_there, load_checkpoint, save_checkpoint
+from gailfe.storage.checkpoint import CheckpointError, load_checkpoint, save_checkpoint
 from gailfe.storage.files import write_json
-from gailfe.storage.finished import check_finished, read_summary, write_summary
+from gailfe.storage.finished import write_summary
 from gailfe.storage.names import METRICS, RECIPE
 from gailfe.storage.progress import Progress
 from gailfe.storage.store import ArtifactError, artifact_key, check_files, checksums
 from gailfe.storage.tracking import MetricsFile, Row, columns, read_rows, rows_checksum, start_wandb
 
 log = logging.getLogger(__name__)
-
-CHECKPOINT = Path("checkpoint", "state.pt")
 
 
 @dataclass(frozen=True)
@@ -199,65 +196,3 @@ def train(
     save_policy(folder, learner.policy, done.iterations)  # again, for a process that was killed before it did
     last_row = read_rows(folder / METRICS)[-1]
     write_summary(folder, {**done._asdict(), "stopped_early": learner.finished, "last_row": last_row})
-
-
-def run_recipe(config: Config, demonstrations_key: str) -> dict[str, Any]:
-    """Return what decides the numbers of a run's iterations; not how many there are, or where they are written."""
-    recipe = asdict(config)
-    inputs = ("expert", "demonstrations")  # demonstrations_key stands for both
-    used = {key: recipe["demonstrations"][key] for key in ("use_trajectories", "subsample")}
-    for key in (*inputs, "tracking", "paths", "checkpoint_every", "episodes", "experiment", "device"):
-        del recipe[key]
-    del recipe["env"]["num_iterations"], recipe["env"]["ppo"], recipe["env"]["gradient_penalty"]
-    if used != {"use_trajectories": None, "subsample": 1}:  # all: as in runs from before there was a choice
-        recipe["demonstrations"] = used
-    return {"version": 1, "demonstrations_key": demonstrations_key, **recipe}
-
-
-def is_finished(folder: Path, recipe: dict[str, Any], num_iterations: int) -> bool:
-    """Whether the run in `folder` is whole and has all its iterations, or stopped early because its algorithm had
-    finished. Of one with a damaged file the log says which, and the run's checkpoint makes it again.
-
-    Raises:
-        ConfigError: if `folder` holds a run of another recipe, naming the keys that differ.
-        ArtifactError: if a file is damaged, and there is no checkpoint.
-    """
-    differing = differences(_recipe_of(folder) or recipe, recipe)
-    if differing:
-        raise ConfigError(
-            f"{folder} holds a run of another configuration by its {RECIPE} ({'; '.join(differing)}): "
-            "choose another experiment or paths.runs, or move that folder away"
-        )
-    try:
-        summary = read_summary(folder)
-        if summary is None or (summary["iterations"] < num_iterations and not summary["stopped_early"]):
-            return False
-        check_finished(folder, summary)
-    except ArtifactError as error:
-        if not is_there(folder / CHECKPOINT):
-            raise ArtifactError(
-                f"{error}, and there is no checkpoint to make the run's files from: move {folder} away, and the "
-                "same command makes the run again"
-            ) from error
-        log.warning("%s: the run's files are made again from its checkpoint", error)
-        return False
-    return True
-
-
-def _recipe_of(folder: Path) -> Any:
-    """None if there is none that can be read: the checkpoint has it too, and is asked when the run goes on."""
-    try:
-        return json.loads((folder / RECIPE).read_text())
-    except FileNotFoundError:
-        return None
-    except ValueError as error:
-        log.warning("%s can't be read (%s): the checkpoint's is used", folder / RECIPE, error)
-        return None
-
-
-def differences(old: Any, new: Any, prefix: str = "") -> list[str]:
-    """The keys at which two recipes differ, each with both values. A list equals a tuple, as in JSON."""
-    if isinstance(old, dict) and isinstance(new, dict):
-        keys = dict.fromkeys([*old, *new])
-        return [d for key in keys for d in differences(old.get(key), new.get(key), f"{prefix}.{key}")]
-    return [] if json.dumps(old) == json.dumps(new) else [f"{prefix[1:]} was {old}, now {new}"]

@@ -18,9 +18,10 @@ from gailfe.config.checks import parse
 from gailfe.config.schema import Config
 from gailfe.envs.trajectory import Demonstrations
 from gailfe.nn.policy_file import WEIGHTS
+from gailfe.recipe import run_recipe
 from gailfe.storage.progress import Progress
 from gailfe.storage.tracking import Row, read_rows
-from gailfe.training import run_recipe, train
+from gailfe.training import train
 
 CONF = Path(__file__).parents[1] / "conf"
 OWN = Path(__file__).parent / "own_algorithm"

@@ -1,4 +1,4 @@
-"""Minari datasets as people make them, by scripts that know nothing of this project."""
+"""Datasets as people make them: Minari's, by scripts that know nothing of this project, and files of arrays."""
 
 from __future__ import annotations
 
@@ -6,6 +6,10 @@ import os
 import subprocess
 import sys
 from pathlib import Path
+from typing import Any
+
+import h5py
+import numpy as np
 
 # A random policy, recorded with Minari's own tools; float32 where asked, and the last episode cut off.
 SCRIPT = """
@@ -63,3 +67,14 @@ def record(
     )
     assert process.returncode == 0, process.stderr
     return root / name
+
+
+def write_arrays(path: Path, arrays: dict[str, Any]) -> Path:
+    """Write a file of arrays, NumPy's or HDF5 by its suffix; returns its path."""
+    if path.suffix == ".npz":
+        np.savez(path, **arrays)
+    else:
+        with h5py.File(path, "w") as file:
+            for key, array in arrays.items():
+                file[key] = array
+    return path

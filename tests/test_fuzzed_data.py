@@ -18,6 +18,7 @@ import pytest
 from helpers import HOPPER, HOPPER_DIMS, compose, make_trajectory
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
+from own_datasets import write_arrays
 
 from expert.demonstrations import save_dataset
 from expert.import_demonstrations import import_demonstrations
@@ -72,16 +73,6 @@ def layout() -> dict[str, np.ndarray]:
     }
 
 
-def write(path: Path, arrays: dict[str, Any]) -> Path:
-    if path.suffix == ".npz":
-        np.savez(path, **arrays)
-    else:
-        with h5py.File(path, "w") as file:
-            for key, array in arrays.items():
-                file[key] = array
-    return path
-
-
 def imported(source: Path) -> None:
     """A file is taken, or refused in a sentence that names it, and nothing is left."""
     out, said = source.parent / "out", ""
@@ -100,7 +91,7 @@ def test_any_array_is_imported_or_refused_by_file(seed: int, suffix: str, key: s
     rng, arrays = random.Random(seed), layout()
     arrays[key] = spoilt(arrays[key], rng)
     with tempfile.TemporaryDirectory() as folder:
-        imported(write(Path(folder, f"my.{suffix}"), arrays))
+        imported(write_arrays(Path(folder, f"my.{suffix}"), arrays))
 
 
 @given(seed=seeds, suffix=st.sampled_from(["npz", "hdf5"]), spoil=st.sampled_from(SPOILERS))
@@ -109,7 +100,7 @@ def test_any_file_is_imported_or_refused_by_file(
     seed: int, suffix: str, spoil: Callable[[bytes, random.Random], bytes]
 ) -> None:
     with tempfile.TemporaryDirectory() as folder:
-        source = write(Path(folder, f"my.{suffix}"), layout())
+        source = write_arrays(Path(folder, f"my.{suffix}"), layout())
         source.write_bytes(spoil(source.read_bytes(), random.Random(seed)))
         imported(source)
 

@@ -5,10 +5,10 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
-import h5py
 import numpy as np
 import pytest
 from helpers import HOPPER_DIMS, compose
+from own_datasets import write_arrays
 
 from expert.import_demonstrations import main
 from expert.own_data import load_own_data, own_expert_record
@@ -33,16 +33,6 @@ def layout() -> dict[str, Any]:
     }
 
 
-def write(path: Path, arrays: dict[str, Any]) -> Path:
-    if path.suffix == ".npz":
-        np.savez(path, **arrays)
-    else:
-        with h5py.File(path, "w") as file:
-            for key, array in arrays.items():
-                file[key] = array
-    return path
-
-
 def load(dataset: Path) -> list[Trajectory]:
     chosen = ["demonstrations=minari", f"demonstrations.dataset={dataset}", "demonstrations.split=true"]
     expert, failed = load_own_data(compose("env=hopper", *chosen))
@@ -56,7 +46,7 @@ def run(source: Path, out: Path, *arguments: str) -> int:
 @pytest.mark.parametrize("suffix", ["npz", "h5", "hdf5"])
 def test_episodes_come_back_as_they_were(suffix: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     arrays, out = layout(), tmp_path / "my data"
-    assert run(write(tmp_path / f"my.{suffix}", arrays), out) == 0
+    assert run(write_arrays(tmp_path / f"my.{suffix}", arrays), out) == 0
     printed = capsys.readouterr().out
     assert "3 episodes, 10 steps, 1 episodes terminated" in printed
     assert f"demonstrations.dataset={out}" in printed
@@ -76,7 +66,7 @@ def test_what_may_be_missing_is_made_up_for_and_said(tmp_path: Path, caplog: pyt
         del arrays[key]
     arrays["reward"] = np.zeros(N)
     with caplog.at_level("INFO"):
-        assert run(write(tmp_path / "my.npz", arrays), tmp_path / "out") == 0
+        assert run(write_arrays(tmp_path / "my.npz", arrays), tmp_path / "out") == 0
     for words in ("no rewards", "no next_observations", "last episode is cut off", "not read: reward;"):
         assert words in caplog.text
     episodes = load(tmp_path / "out")
@@ -113,7 +103,7 @@ def test_arrays_out_of_the_layout_are_refused_by_key_and_shapes_and_nothing_is_w
     changes: dict[str, Any], said: list[str], suffix: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     arrays = {key: array for key, array in {**layout(), **changes}.items() if array is not None}
-    source = write(tmp_path / f"my.{suffix}", arrays)
+    source = write_arrays(tmp_path / f"my.{suffix}", arrays)
     assert run(source, tmp_path / "out") == 1
     told = capsys.readouterr().err
     for words in said:
@@ -124,7 +114,7 @@ def test_arrays_out_of_the_layout_are_refused_by_key_and_shapes_and_nothing_is_w
 def test_files_that_are_no_arrays_and_folders_in_the_way_are_refused(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    good = write(tmp_path / "my.npz", layout())
+    good = write_arrays(tmp_path / "my.npz", layout())
     for name in ("bad.npz", "bad.h5", "bad.csv"):
         (tmp_path / name).write_text("a,b\n1,2\n")
         assert run(tmp_path / name, tmp_path / "out") == 1
@@ -151,7 +141,7 @@ def test_an_environment_of_ones_own_can_be_named(tmp_path: Path) -> None:
     (tmp_path / "conf/env").mkdir(parents=True)
     text = Path(__file__).parents[1].joinpath("conf/env/hopper.yaml").read_text()
     (tmp_path / "conf/env/mine.yaml").write_text(text)
-    source = write(tmp_path / "my.npz", layout())
+    source = write_arrays(tmp_path / "my.npz", layout())
     assert run(source, tmp_path / "out", "env=mine", f"config_dir={tmp_path / 'conf'}") == 0
     assert len(load(tmp_path / "out")) == 3
 

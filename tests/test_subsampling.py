@@ -15,8 +15,8 @@ from expert.subsampling import choose_pairs
 from gailfe.algorithms.imitation import Imitator
 from gailfe.config.keys import ConfigError
 from gailfe.envs.trajectory import Demonstrations, Trajectory
+from gailfe.recipe import run_recipe
 from gailfe.storage.store import artifact_key
-from gailfe.training import run_recipe
 
 
 def numbered(number: int, steps: int) -> Trajectory:

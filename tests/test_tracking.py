@@ -20,6 +20,7 @@ from helpers import PENDULUM, compose, make_algo, make_trajectory
 import gailfe.training
 from gailfe.config.schema import Config, EvaluationConfig
 from gailfe.envs.trajectory import Demonstrations
+from gailfe.recipe import run_recipe
 from gailfe.storage.tracking import read_rows, start_wandb
 
 ROOT = Path(__file__).parents[1]
@@ -42,7 +43,7 @@ def train(config: Config, folder: Path) -> MagicMock:
     expert = [make_trajectory(16, dims=(3, 1), terminated=False)]
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(gailfe.training, "start_wandb", start)
-        recipe = gailfe.training.run_recipe(config, "key")
+        recipe = run_recipe(config, "key")
         gailfe.training.train(config, folder, Demonstrations(expert, []), lambda t: False, recipe)
     return start
 
