@@ -57,7 +57,8 @@ def read_arrays(source: Path) -> dict[str, np.ndarray]:
     except Exception as error:  # of a damaged file, zip, zlib, NumPy and HDF5 each raise their own
         raise LayoutError(f"it can't be read: {type(error).__name__}: {error}") from error
     if others:
-        log.info("not read: %s; the keys are %s", ", ".join(others), ", ".join(KEYS))
+        names = ", ".join(map(str, others))  # of HDF5, one that is no UTF-8 is bytes
+        log.info("not read: %s; the keys are %s", names, ", ".join(KEYS))
     return arrays
 
 

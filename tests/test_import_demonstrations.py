@@ -5,6 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
+import h5py
 import numpy as np
 import pytest
 from helpers import HOPPER_DIMS, compose
@@ -151,3 +152,10 @@ def test_help_shows_the_layout(capsys: pytest.CaptureFixture[str]) -> None:
     printed = capsys.readouterr().out
     for key in layout():
         assert f"\n{key} " in printed or f"    {key} " in printed
+
+
+def test_a_name_in_hdf5_that_is_no_text_is_not_read_and_no_error(tmp_path: Path) -> None:
+    source = write_arrays(tmp_path / "my.h5", layout())
+    with h5py.File(source, "a") as file:
+        file[b"\xff"] = np.zeros(1)
+    assert run(source, tmp_path / "out") == 0
