@@ -1,6 +1,6 @@
 """One page with everything a study has found, for someone without this software.
 
-    python -m analysis.report runs=runs/figure1
+python -m analysis.report runs=runs/figure1
 """
 
 import logging

@@ -91,8 +91,10 @@ class _Charts:
         self.layout, self.every = layout, 1
         self.grids: list[dict[str, Any]] = []
         self._places: dict[str, int] = {}
-        self._of = {key: rows for key, rows in measured.groupby(["env", "algo"])}
-        seeds = sum(self._of[p.env, algo]["seed"].nunique() + 3 for p in layout.panels for algo in p.lines.values())
+        self._of = dict(list(measured.groupby(["env", "algo"])))
+        seeds = sum(
+            self._of[p.env, algo]["seed"].nunique() + 3 for p in layout.panels for algo in p.lines.values()
+        )
         self._points = int(np.clip(NUMBERS / (seeds * (1 + len(ROWS))), *POINTS))
 
     def chart(self, number: int, metric: str, title: str, rules: list[dict[str, Any]]) -> dict[str, Any]:

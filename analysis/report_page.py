@@ -22,8 +22,15 @@ from analysis.report_videos import commands, find_videos, link
 from analysis.runs import NUM_ITERATIONS, QUICK, parse_label
 from analysis.statistics import LEVEL
 from analysis.summary import Task, compare_tasks, nothing_compared
-from analysis.summary_text import LEGEND, TOGETHER, comparison_text, extent_text, panel_tables, tasks_table
-from analysis.summary_text import with_interval
+from analysis.summary_text import (
+    LEGEND,
+    TOGETHER,
+    comparison_text,
+    extent_text,
+    panel_tables,
+    tasks_table,
+    with_interval,
+)
 from gailfe.storage.names import CONFIG, METRICS
 
 FORM = Path(__file__).parent / "page"
@@ -62,7 +69,11 @@ def page_of(
     folder = folder_of(source)
     script = "".join((FORM / name).read_text(encoding="utf-8") for name in ("chart.js", "report.js"))
     loader = Environment(
-        loader=FileSystemLoader(FORM), autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True
+        loader=FileSystemLoader(FORM),
+        autoescape=True,
+        undefined=StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
     )
     return loader.get_template("report.html").render(
         title=title or folder.resolve().name or "report",
@@ -96,6 +107,7 @@ def page_of(
             for run, state in zip(runs, states(runs, reached), strict=True)
         ],
         origins=origins(runs),
+        told=any(word in key for key, _ in origins(runs) for word in ("commit", "versions", "packages")),
         made={name: importlib.metadata.version(name) for name in USED} | {"Python": platform.python_version()},
         now=datetime.now(UTC).strftime("%Y-%m-%d %H:%M UTC"),
         results_file=None if runs else results_file(source),
@@ -168,5 +180,7 @@ def overview_rows(task: Task) -> list[dict[str, Any]]:
 
 def results_file(source: Path) -> dict[str, str] | None:
     """Return the results file that the page is made from: its name and checksum."""
-    files = [source] if source.is_file() else [source / name for name in RESULTS_FILES if (source / name).is_file()]
+    files = (
+        [source] if source.is_file() else [source / name for name in RESULTS_FILES if (source / name).is_file()]
+    )
     return {"name": files[0].name, "checksum": sha256(files[0])} if files else None

@@ -71,7 +71,10 @@ def commands(layout: Layout, runs: Sequence[RunFiles], videos: Sequence[Video]) 
     """
     lines = []
     for panel in layout.panels:
-        own = {algo: [run for run in runs if (run.env, run.algo) == (panel.env, algo)] for algo in panel.lines.values()}
+        own = {
+            algo: [run for run in runs if (run.env, run.algo) == (panel.env, algo)]
+            for algo in panel.lines.values()
+        }
         there = {algo: theirs for algo, theirs in own.items() if theirs}
         folders = [run.folder for theirs in there.values() for run in theirs]
         if not there or any(video.path.is_relative_to(folder) for video in videos for folder in folders):
