@@ -176,7 +176,7 @@ class Chart {
         if (value !== null && (best < 0 || Math.abs(value - place) < Math.abs(xs[best] - place))) best = index;
       });
       const gap = xs.length > 1 ? this.most / (xs.length - 1) : this.most;
-      if (best < 0 || Math.abs(xs[best] - place) > 2 * gap) continue; // its line has ended before
+      if (best < 0 || Math.abs(xs[best] - place) > gap) continue; // its line has ended before
       const seeds = this.seeds(line, state).map((seed) => [seed, line.seeds[seed][best]]).filter(([, value]) => value !== null);
       rows.push({ name: line.name, at: xs[best], mean: line.mean[best], low: line.low[best], high: line.high[best], seeds });
     }
