@@ -51,7 +51,7 @@ class DrawAfterSweep(Callback):
             return  # a sweep of stage 1 or 2 alone has no learning curves
         folder = Path(config.hydra.sweep.dir)
         try:
-            figure = draw_figure1(folder, folder, self.metric, self.formats, self.title)
+            figure = draw_figure1([folder], folder, self.metric, self.formats, self.title)
         except RunsError as error:
             log.warning(
                 "Figure 1 is not drawn: %s. When runs have finished: python -m analysis.figure1 runs=%s",
@@ -61,7 +61,7 @@ class DrawAfterSweep(Callback):
             return
         log.info("Figure 1:\n%s", figure.report())
         try:
-            log.info("Report: %s", write_report(folder, folder, self.title).path)
+            log.info("Report: %s", write_report([folder], folder, self.title).path)
         except Exception as error:
             log.warning(
                 "The report is not written: %s. To write it: python -m analysis.report runs=%s",

@@ -31,7 +31,9 @@ VIDEO_TYPES = (".mp4", ".webm")
 
 @dataclass
 class ReportArguments(OutArguments):
-    title: str | None = argument(None, "the page's title; null: the name of the runs' folder", "any text, or null")
+    title: str | None = argument(
+        None, "the page's title; null: the names of the runs' folders", "any text, or null"
+    )
     baseline: str | None = argument(
         None,
         "what the others are compared with, as in analysis.summary; null: gail, or the first algorithm without it",
@@ -58,7 +60,7 @@ class Report:
 
 
 def write_report(
-    runs: Path,
+    runs: Sequence[Path],
     out: Path,
     title: str | None = None,
     baseline: str | None = None,
@@ -80,8 +82,8 @@ def write_report(
     from analysis.sweep import announced_runs, missing_runs
     from gailfe.storage.files import write_text
 
-    curves = load_curves(runs, seeds)
-    missing = missing_runs(curves, announced_runs(runs), seeds)
+    curves = load_curves(*runs, seeds=seeds)
+    missing = missing_runs(curves, announced_runs(*runs), seeds)
     path = out / f"report{seeds_suffix(seeds)}.html"
     write_text(path, page_of(curves, runs, path, title, baseline, seeds, videos, missing))
     return Report(path, missing)
@@ -92,8 +94,9 @@ def work(chosen: ReportArguments) -> None:
         if Path(name).suffix not in VIDEO_TYPES or not Path(name).is_file():
             raise ArgumentError(f"videos={name}: valid is a file that is there ({', '.join(VIDEO_TYPES)})")
     logging.basicConfig(format="%(levelname)s: %(message)s")
-    runs = Path(chosen.runs)
-    made = write_report(runs, chosen.out_folder, chosen.title, chosen.baseline, chosen.seeds, chosen.videos)
+    made = write_report(
+        chosen.sources, chosen.out_folder, chosen.title, chosen.baseline, chosen.seeds, chosen.videos
+    )
     print(made.report())
 
 

@@ -19,7 +19,7 @@ from analysis.layout import NAMES, Layout
 from analysis.report_figure import figure_data, legend
 from analysis.report_runs import origins, read_runs, sha256, shared_and_different, states
 from analysis.report_videos import commands, find_videos, link
-from analysis.runs import NUM_ITERATIONS, QUICK, parse_label
+from analysis.runs import NUM_ITERATIONS, QUICK, find_run_folders, parse_label
 from analysis.statistics import LEVEL
 from analysis.summary import Task, compare_tasks, nothing_compared
 from analysis.summary_text import (
@@ -40,7 +40,7 @@ USED = ("gailfe", "numpy", "scipy", "pandas")  # what the page's numbers were co
 
 def page_of(
     curves: pd.DataFrame,
-    source: Path,
+    sources: Sequence[Path],
     page: Path,
     title: str | None,
     baseline: str | None,
@@ -51,7 +51,7 @@ def page_of(
     """Return the page's HTML. All text of files is escaped where it is put in.
 
     Args:
-        curves: the tidy table of `source`.
+        curves: the tidy table of `sources`.
         page: where it will be, for links.
         missing: from `sweep.missing_runs`.
         others: as of `report.write_report`.
@@ -60,13 +60,14 @@ def page_of(
         RunsError: see `report.write_report`.
     """
     base = baseline or default_baseline(curves)
-    layout, tasks = compare_tasks(curves, source, base)
-    runs = read_runs(source, seeds)
-    shown = find_videos(source, videos, runs, page)
+    layout, tasks = compare_tasks(curves, sources, base)
+    runs = read_runs(sources, seeds)
+    shown = find_videos(sources, videos, runs, page)
     calls = {label: name for panel in layout.panels for name, label in panel.lines.items()}
     shared, different = shared_and_different(runs, lambda label: calls.get(label, label)) if runs else ({}, [])
     reached = measurements(curves).groupby(["env", "algo", "seed"])["iteration"].max().to_dict()
-    folder = folder_of(source)
+    folders = list(dict.fromkeys(map(folder_of, sources)))
+    tables = [path for source in sources if (path := results_file(source)) is not None]
     script = "".join((FORM / name).read_text(encoding="utf-8") for name in ("chart.js", "report.js"))
     loader = Environment(
         loader=FileSystemLoader(FORM),
@@ -76,8 +77,8 @@ def page_of(
         lstrip_blocks=True,
     )
     return loader.get_template("report.html").render(
-        title=title or folder.resolve().name or "report",
-        source=source,
+        title=title or ", ".join(folder.resolve().name or "report" for folder in folders),
+        sources=sources,
         facts=facts(curves, layout, len(reached)),
         quick=bool((curves["metric"] == QUICK).any()),
         contaminated=bool(curves["algo"].str.contains("contamination").any()),
@@ -110,8 +111,13 @@ def page_of(
         told=any(word in key for key, _ in origins(runs) for word in ("commit", "versions", "packages")),
         made={name: importlib.metadata.version(name) for name in USED} | {"Python": platform.python_version()},
         now=datetime.now(UTC).strftime("%Y-%m-%d %H:%M UTC"),
-        results_file=None if runs else results_file(source),
-        beside=[(name, link(folder / name, page)) for name in BESIDE if (folder / name).is_file()],
+        tables=[(path.name, sha256(path)) for path in tables],
+        beside=[
+            (name if len(folders) == 1 else f"{folder.name}/{name}", link(folder / name, page))
+            for folder in folders
+            for name in BESIDE
+            if (folder / name).is_file()
+        ],
         style=Markup((FORM / "report.css").read_text(encoding="utf-8")),
         script=Markup(script),
         # The page may run this script and no other, whatever else gets into it; and nothing may be fetched.
@@ -178,9 +184,10 @@ def overview_rows(task: Task) -> list[dict[str, Any]]:
     return rows
 
 
-def results_file(source: Path) -> dict[str, str] | None:
-    """Return the results file that the page is made from: its name and checksum."""
-    files = (
-        [source] if source.is_file() else [source / name for name in RESULTS_FILES if (source / name).is_file()]
-    )
-    return {"name": files[0].name, "checksum": sha256(files[0])} if files else None
+def results_file(source: Path) -> Path | None:
+    """Return the results file that a source's curves are from; None where they are from run folders."""
+    if source.is_file():
+        return source
+    if find_run_folders(source):
+        return None
+    return next((source / name for name in RESULTS_FILES if (source / name).is_file()), None)

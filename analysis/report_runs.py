@@ -38,15 +38,15 @@ class RunFiles:
         return "iterations" in self.recorded
 
 
-def read_runs(source: Path, seeds: Sequence[int]) -> list[RunFiles]:
-    """Return the runs below a folder, in the order of their names; none for a results file.
+def read_runs(sources: Sequence[Path], seeds: Sequence[int]) -> list[RunFiles]:
+    """Return the runs below some folders, in the order of their names; none for a results file.
 
     Folders that `curves.load_curves` skips with a warning are skipped here too.
 
     Args:
         seeds: the runs that count; none: all of them.
     """
-    runs = [read_files(folder) for folder in (find_run_folders(source) if source.is_dir() else [])]
+    runs = [read_files(folder) for source in sources if source.is_dir() for folder in find_run_folders(source)]
     there = [run for run in runs if run is not None and (not seeds or run.seed in seeds)]
     return sorted(there, key=lambda run: (run.env, run.algo, run.seed))
 

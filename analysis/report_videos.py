@@ -30,14 +30,16 @@ def link(path: Path, page: Path) -> str:
     return quote(os.path.relpath(path, page.parent))
 
 
-def find_videos(source: Path, given: Sequence[str], runs: Sequence[RunFiles], page: Path) -> list[Video]:
-    """Return the videos that were given, and those below the runs' folder, hidden folders aside.
+def find_videos(
+    sources: Sequence[Path], given: Sequence[str], runs: Sequence[RunFiles], page: Path
+) -> list[Video]:
+    """Return the videos that were given, and those below the runs' folders, hidden folders aside.
 
     Args:
         page: where the page will be.
     """
     below = []
-    if source.is_dir():
+    for source in filter(Path.is_dir, sources):
         for folder, subfolders, files in os.walk(source):
             subfolders[:] = sorted(name for name in subfolders if not name.startswith(".") and name != "wandb")
             below += [Path(folder, name) for name in sorted(files) if not name.startswith(".")]
@@ -52,16 +54,16 @@ def find_videos(source: Path, given: Sequence[str], runs: Sequence[RunFiles], pa
             address = f"data:{TYPES[path.suffix]};base64,{content}"
         else:
             address = link(path, page)
-        videos.append(Video(path, caption_of(path, source, runs), address, room >= 0))
+        videos.append(Video(path, caption_of(path, runs), address, room >= 0))
     return videos
 
 
-def caption_of(path: Path, source: Path, runs: Sequence[RunFiles]) -> str:
+def caption_of(path: Path, runs: Sequence[RunFiles]) -> str:
     """Return a run's name, where the video lies in its folder, or the file's."""
     for run in runs:
         if path.is_relative_to(run.folder):
             return f"{run.env}, {run.algo}, seed {run.seed}: {path.name}"
-    return str(path.relative_to(source)) if path.is_relative_to(source) else path.name
+    return f"{path.parent.name}/{path.name}"
 
 
 def commands(layout: Layout, runs: Sequence[RunFiles], videos: Sequence[Video]) -> list[tuple[str, str]]:

@@ -57,11 +57,11 @@ class Task:
     records: list[dict[str, Any]]  # of `comparison.compare`, one a pair of algorithms
 
 
-def compare_tasks(curves: "pd.DataFrame", source: Path, baseline: str) -> tuple["Layout", list[Task]]:
+def compare_tasks(curves: "pd.DataFrame", sources: Sequence[Path], baseline: str) -> tuple["Layout", list[Task]]:
     """Return the tasks of the tidy table in the order of the figure's panels.
 
     Args:
-        source: of the table, for errors.
+        sources: of the table, for errors.
 
     Raises:
         RunsError: there is no evaluated return (yet), or no run of `baseline`.
@@ -71,13 +71,14 @@ def compare_tasks(curves: "pd.DataFrame", source: Path, baseline: str) -> tuple[
     from analysis.layout import lay_out
     from analysis.runs import RunsError, parse_label
 
+    places = ", ".join(map(str, sources))
     rows = measurements(curves)
     rows = rows[rows["metric"] == METRIC]
     if rows.empty:
-        raise RunsError(f"no run in {source} has a value of {METRIC} (yet)")
+        raise RunsError(f"no run in {places} has a value of {METRIC} (yet)")
     choices = {name for label in rows["algo"].unique() for name in (label, parse_label(label)[0])}
     if baseline not in choices:
-        raise RunsError(f"baseline={baseline}: no run of it in {source}; valid: {', '.join(sorted(choices))}")
+        raise RunsError(f"baseline={baseline}: no run of it in {places}; valid: {', '.join(sorted(choices))}")
     layout, tasks = lay_out(rows[["env", "algo"]].itertuples(index=False, name=None)), []
     for panel in layout.panels:
         algos = list(panel.lines.values())
@@ -89,7 +90,7 @@ def compare_tasks(curves: "pd.DataFrame", source: Path, baseline: str) -> tuple[
     return layout, tasks
 
 
-def summarise(runs: Path, baseline: str, seeds: Sequence[int] = ()) -> tuple[str, list[dict[str, Any]]]:
+def summarise(runs: Sequence[Path], baseline: str, seeds: Sequence[int] = ()) -> tuple[str, list[dict[str, Any]]]:
     """Return the text for people, and one record a pair of algorithms (`comparison.compare`).
 
     Args:
@@ -103,7 +104,7 @@ def summarise(runs: Path, baseline: str, seeds: Sequence[int] = ()) -> tuple[str
     from analysis.summary_text import LEGEND, comparison_text, panel_text, tasks_text
     from analysis.sweep import announced_runs, missing_runs, missing_text
 
-    curves = load_curves(runs, seeds)
+    curves = load_curves(*runs, seeds=seeds)
     layout, tasks = compare_tasks(curves, runs, baseline)
     text, records = [LEGEND], []
     for task in tasks:
@@ -118,7 +119,7 @@ def summarise(runs: Path, baseline: str, seeds: Sequence[int] = ()) -> tuple[str
     text.append(tasks_text([(task.panel, task.runs) for task in tasks]))
     if layout.shared:
         text.append(f"All runs: {layout.shared}.")
-    text.append(missing_text(missing_runs(curves, announced_runs(runs), seeds)))
+    text.append(missing_text(missing_runs(curves, announced_runs(*runs), seeds)))
     return "\n".join(text).rstrip() + "\n", records
 
 
@@ -129,7 +130,7 @@ def nothing_compared(baseline: str) -> str:
 
 def work(chosen: SummaryArguments) -> None:
     logging.basicConfig(format="%(levelname)s: %(message)s")
-    text, records = summarise(Path(chosen.runs), chosen.baseline, chosen.seeds)
+    text, records = summarise(chosen.sources, chosen.baseline, chosen.seeds)
     print(text)
     print(json.dumps(records, allow_nan=False))
 

@@ -84,7 +84,7 @@ def study(tmp_path_factory) -> Path:
 
 def test_statistics_are_those_that_the_summary_prints(study):
     cells = Page(study / "report.html").cells
-    text, records = summarise(study, "gail")
+    text, records = summarise([study], "gail")
     rows = [line for line in text.splitlines() if line.startswith("  ") and re.search(r"  +\S+.*\d", line)]
     shown = {" ".join(cell.split()) for cell in cells}
     compared = 0
@@ -144,6 +144,17 @@ def test_results_file_gives_the_same_page_without_what_only_folders_have(study, 
     assert "no run folder to make one from" in here.text
 
 
+def test_page_of_several_places_has_the_runs_of_all_of_them(study, tmp_path):
+    save_curves(load_curves(study), tmp_path / "results")
+    make_run(tmp_path / "runs", "hopper", "bc")
+    write(f"runs={tmp_path / 'runs'},{tmp_path / 'results'}", f"out={tmp_path}", "baseline=bc")
+    page = Page(tmp_path / "report.html")
+    assert page.content["names"][:3] == ["GAIL", "GAILFE", "BC"]
+    assert "Only of the runs with a folder" in page.text
+    assert "runs/hopper/bc/seed=0/metrics.csv" in [str(link).replace("%3D", "=") for link in page.values("href")]
+    assert "SHA-256 of curves.parquet" in page.text
+
+
 def test_chart_has_the_mean_its_interval_the_seeds_and_each_meaning_of_x(study):
     content = Page(study / "report.html").content
     assert set(content["axes"]) == {"iteration", "env_steps", "wall_time_s"}
@@ -165,7 +176,7 @@ def test_long_curves_are_thinned_to_their_first_last_and_evenly_spaced_points(tm
         values = {iteration: float(iteration) for iteration in range(1, 2003 - seed * 500)}
         make_run(tmp_path, seed=seed, evaluated=values, iterations=2002)
     curves = load_curves(tmp_path)
-    data = figure_data(curves, compare_tasks(curves, tmp_path, "gail")[0])
+    data = figure_data(curves, compare_tasks(curves, [tmp_path], "gail")[0])
     (line,) = data["charts"][0]["lines"]
     iterations = data["grids"][line["grid"]]["iteration"]["mean"]
     assert len(iterations) <= 402
@@ -177,7 +188,7 @@ def test_long_curves_are_thinned_to_their_first_last_and_evenly_spaced_points(tm
 
 
 def test_configuration_is_told_by_what_it_differs_with(study):
-    runs = read_runs(study, [])
+    runs = read_runs([study], [])
     shared, tables = shared_and_different(runs, str)
     assert shared == {"env.num_iterations": "4", "experiment": "figure1"}
     assert tables == []
