@@ -1,8 +1,8 @@
 """Sphinx builds the site from the pages as they are on GitHub: `sphinx-build -W -c docs . build/site`.
 
-The source folder is the repository, so that links between docs/, results/ and the code mean the same in both places.
-Added here is what GitHub has no words for: the table of contents, the docstrings of the API, equations as MathML
-(browsers draw it without a script), and a page for each source file that a page links to.
+The source folder is the repository, so that links between docs/, results/ and the code mean the same in both
+places. Added here is what GitHub has no words for: the table of contents, the docstrings of the API, equations as
+MathML (browsers draw it without a script), and a page for each source file that a page links to.
 """
 
 import ast
@@ -58,26 +58,24 @@ def add_directives(app: Sphinx, docname: str, source: list[str]) -> None:
     """To the page as it was read: the table of contents, or the API's docstrings."""
     if docname == root_doc:
         for caption, pages in CONTENTS.items():
-            entries = "\n".join(f"/{page}" for page in pages)
+            entries = "\n".join("self" if page == root_doc else f"/{page}" for page in pages)
             source[0] += f"\n```{{toctree}}\n:hidden:\n:caption: {caption}\n\n{entries}\n```\n"
     elif docname == "docs/python":
         for name in gailfe.__all__:
-            what = (
-                f"autoclass:: gailfe.{name}\n   :members:"
-                if name[0].isupper()
-                else f"autofunction:: gailfe.{name}"
-            )
-            source[0] += f"\n```{{eval-rst}}\n.. {what}\n```\n"
+            kind, members = ("autoclass", "\n   :members:") if name[0].isupper() else ("autofunction", "")
+            source[0] += f"\n```{{eval-rst}}\n.. {kind}:: gailfe.{name}{members}\n```\n"
 
 
 def link_sources(app: Sphinx, doctree: nodes.document) -> None:
-    """Links to files lead to their pages, at the function that they name; those to folders are plain text."""
+    """Links to code lead to its page, at the function that they name; those to folders are plain text."""
     here = app.env.docname
     for link in list(doctree.findall(addnodes.pending_xref)):
         if link.get("reftype") == "myst" and Path(app.env.relfn2path(link["reftarget"], here)[1]).is_dir():
             link.replace_self(link.children)
     for link in list(doctree.findall(addnodes.download_reference)):
         path = app.env.relfn2path(link["reftarget"], here)[0]
+        if language_of(path) is None:  # a figure, data
+            continue
         uri = f"{app.builder.get_relative_uri(here, f'code/{path}')}{line_of(ROOT / path, link.astext())}"
         link.replace_self(nodes.reference("", "", *link.children, refuri=uri, internal=True))
 
@@ -94,17 +92,22 @@ def line_of(path: Path, name: str) -> str:
     return anchor
 
 
+def language_of(path: str) -> str | None:
+    try:
+        return str(get_lexer_for_filename(path).aliases[0])
+    except ClassNotFound:
+        return None
+
+
 def source_pages(app: Sphinx) -> Iterator[tuple[str, dict[str, Any], str]]:
-    """A page for each file that Sphinx has found a link to."""
+    """A page for each file of code that Sphinx has found a link to."""
     for path in sorted(app.env.dlfiles):
-        try:
-            language = get_lexer_for_filename(path).aliases[0]
-        except ClassNotFound:
-            language = "text"
-        code = app.builder.highlighter.highlight_block(
-            (ROOT / path).read_text(), language, linenos="inline", lineanchors="L"
-        )
-        yield f"code/{path}", {"title": path, "body": f"<h1>{path}</h1>\n{code}"}, "page.html"
+        language = language_of(path)
+        if language is not None:
+            code = app.builder.highlighter.highlight_block(
+                (ROOT / path).read_text(), language, linenos="inline", lineanchors="L"
+            )
+            yield f"code/{path}", {"title": path, "body": f"<h1>{path}</h1>\n{code}"}, "page.html"
 
 
 def visit_math(self: Any, node: nodes.math | nodes.math_block) -> None:

@@ -51,14 +51,15 @@ def test_the_method_names_functions_and_tests_that_exist_where_it_says() -> None
 
 def test_the_code_on_the_methods_page_is_that_of_the_files_it_links_to() -> None:
     page = ROOT / "docs" / "method.md"
-    sources = [
-        "\n".join(map(str.strip, file.read_text().splitlines())) for _, file, _ in links(page) if file.suffix
-    ]
+    sources = [unindented(file.read_text()) for _, file, _ in links(page) if file.suffix == ".py"]
     blocks = re.findall(r"^```python\n(.*?)^```", page.read_text(), re.MULTILINE | re.DOTALL)
     assert blocks
     for block in blocks:
-        lines = "\n".join(map(str.strip, block.splitlines()))
-        assert any(lines in source for source in sources), block
+        assert any(unindented(block) in source for source in sources), block
+
+
+def unindented(code: str) -> str:
+    return "\n".join(line.strip() for line in code.splitlines())
 
 
 def test_the_configuration_reference_is_that_of_the_code() -> None:
