@@ -6,6 +6,7 @@ MathML (browsers draw it without a script), and a page for each source file that
 """
 
 import ast
+import re
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -34,6 +35,8 @@ myst_heading_anchors = 4
 autodoc_member_order = "bysource"
 autodoc_typehints_format = "short"
 python_maximum_signature_line_length = 80
+napoleon_use_ivar = True
+default_role = "code"  # `name` in docstrings
 
 html_theme = "furo"
 html_title = "gailfe"
@@ -111,7 +114,9 @@ def source_pages(app: Sphinx) -> Iterator[tuple[str, dict[str, Any], str]]:
 
 
 def visit_math(self: Any, node: nodes.math | nodes.math_block) -> None:
-    self.body.append(tex2mathml(node.astext(), as_block=isinstance(node, nodes.math_block)))
+    written = tex2mathml(node.astext(), as_block=isinstance(node, nodes.math_block))
+    spaced = '<mspace width="0.17em"></mspace>'  # as TeX sets log D; log(D) has none
+    self.body.append(re.sub(r"<mo>&ApplyFunction;</mo>(?!\s*<mo[^>]*>\()", spaced, written))
     raise nodes.SkipNode
 
 

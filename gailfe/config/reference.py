@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import types
 import typing
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import Field, fields, is_dataclass
 from typing import Any, NamedTuple
 
@@ -123,7 +123,7 @@ def _table(keys: list[Key], prefix: str, nodes: list[DictConfig]) -> str:
     for key in keys:
         values = set(_values(key, nodes))
         value = values.pop() if len(values) == 1 else "the option's" if key.name == "name" else "differs"
-        rows.append((f"`{prefix}{key.name}`", value, key.field.metadata["help"], _valid(key)))
+        rows.append((f"`{prefix}{key.name}`", value, key.field.metadata["help"], _valid(key).replace("<", "\\<")))
     return _markdown(("key", "value", "meaning", "valid"), rows)
 
 
@@ -167,7 +167,7 @@ def _options(group: str, options: list[str]) -> str:
     return _markdown(("option", "what it is"), rows)
 
 
-def _markdown(heading: tuple[str, ...], rows: list[tuple[str, ...]]) -> str:
+def _markdown(heading: tuple[str, ...], rows: Sequence[tuple[str, ...]]) -> str:
     lines: list[tuple[str, ...]] = [heading, ("---",) * len(heading), *rows]
     return "\n".join("| " + " | ".join(cell.replace("|", "\\|") for cell in line) + " |" for line in lines) + "\n"
 
