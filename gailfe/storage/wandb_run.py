@@ -5,7 +5,9 @@ What stands as `d_policy` in metrics.csv is `discriminator/d_policy` in W&B, whi
 
 from __future__ import annotations
 
+import hashlib
 import json
+import re
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict
 from pathlib import Path
@@ -69,19 +71,19 @@ def check_tracking(config: Config) -> None:
 def start_wandb(config: Config, folder: Path, run_id: str, sections: Sections) -> Any:
     """Start a W&B run whose files are in `folder`; None if W&B is switched off.
 
-    Runs are grouped by environment and algorithm, and plotted against the iteration; env_steps is in every row,
-    too. An interrupted run goes on when it is started with the same `run_id`.
+    Runs are grouped by `group_of`, and plotted against the iteration; env_steps is in every row, too. An interrupted
+    run goes on when it is started with the same `run_id`.
     """
     if not config.tracking.wandb:
         return None
-    group = f"{config.env.name}/{config.algo.name}"
+    group = group_of(config, folder)
     run = init(
         config.tracking,
         folder,
         id=run_id,
         group=group,
         job_type=config.algo.name,
-        name=f"{group}/{folder.name}",
+        name=f"{config.env.name}/{config.algo.name}/{folder.name}",
         tags=[config.experiment, config.env.name, config.algo.name],
         config=asdict(config),
     )
@@ -90,6 +92,16 @@ def start_wandb(config: Config, folder: Path, run_id: str, sections: Sections) -
     for section in sections.names:
         run.define_metric(f"{section}/*", step_metric="iteration")
     return run
+
+
+def group_of(config: Config, folder: Path) -> str:
+    """Return the W&B group of the run in `folder`: environment, algorithm, and the overrides in the folder's name.
+
+    Runs of one group differ by their seed alone. W&B allows 128 characters.
+    """
+    overrides = re.sub(r"(^|,)seed=[^,]*", "", folder.name).strip(",") if "=" in folder.name else ""
+    group = "/".join(filter(None, (config.env.name, config.algo.name, overrides)))
+    return group if len(group) <= 128 else f"{group[:115]}-{hashlib.sha256(group.encode()).hexdigest()[:12]}"
 
 
 def init(tracking: TrackingConfig, folder: Path, **arguments: Any) -> Any:
