@@ -66,7 +66,7 @@ class Reporter:
         video = Path(self._run.settings.sync_dir, "video.mp4")
         entry |= self._video(row, video)
         # By number, so that rows that are made again after a resume coincide with the first ones.
-        self._run.log(entry, step=row["iteration"])
+        self._run.log(entry, step=row["iteration"], commit=True)  # now, or a kill would lose it
         video.unlink(missing_ok=True)  # W&B has a copy
         if EVALUATED in row:
             self._run.summary.update(self._summary(row["iteration"]))
