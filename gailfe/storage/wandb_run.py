@@ -71,7 +71,7 @@ def check_tracking(config: Config) -> None:
 def start_wandb(config: Config, folder: Path, run_id: str, sections: Sections) -> Any:
     """Start a W&B run whose files are in `folder`; None if W&B is switched off.
 
-    Runs are grouped by `group_of` and plotted against the iteration; env_steps is in every row, too. A run that was
+    Runs are grouped by `group_of` and plotted against the iteration; every row has env_steps, too. A run that was
     interrupted goes on when it is started with the same `run_id`.
     """
     if not config.tracking.wandb:
