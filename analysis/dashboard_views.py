@@ -87,9 +87,9 @@ def make_report(
     """
     blocks: list = [wr.H1("Figure 1"), wr.P(f"Return of the mean action, and the expert's. {BAND}")]
     for env in statistics.envs or (None,):
-        heading = [] if env is None else [wr.H2(env)]
+        name = [] if env is None else [wr.H2(env)]
         panels = [line("Evaluated return", RETURN, layout=wr.Layout(0, 0, WIDTH, 10))]
-        blocks += [*heading, grid(experiment, env, panels)]
+        blocks += [*name, grid(experiment, env, panels)]
     if statistics.text:
         blocks += [wr.H1("Statistics"), wr.MarkdownBlock(statistics.table)] if statistics.table else []
         blocks += [wr.CodeBlock(statistics.text, language="markdown")]
@@ -106,14 +106,15 @@ def make_report(
     )
 
 
-def chosen(experiment: str | None, env: str | None = None) -> list[expr.FilterExpr]:
+def chosen(experiment: str | None, env: str | None = None) -> expr.And:
     """Return the filters of runs: trainings alone, of an experiment and of an environment where one is named.
 
     Keys of a config are written as W&B's own pages write them: `value` follows the first name.
     """
     filters = [expr.Metric("JobType") != COLLECT]
     filters += [] if experiment is None else [expr.Config("experiment.value") == experiment]
-    return [*filters, *([] if env is None else [expr.Config("env.value.name") == env])]
+    filters += [] if env is None else [expr.Config("env.value.name") == env]
+    return expr.And(*filters)
 
 
 def grid(experiment: str | None, env: str | None, panels: Sequence, grouped: bool = True) -> wr.PanelGrid:

@@ -60,10 +60,10 @@ def test_the_workspace_is_one_of_the_library_and_comes_back_as_it_was(written: t
     assert again == json.loads(written[0])["spec"]
     assert [section.name for section in workspace.sections] == ["Figure 1", "D", "Failures and λ_F", "Policies"]
     figure, against_steps = workspace.sections[0].panels
-    assert figure.y == ["return/eval_return_mean", EXPERT]
-    assert (figure.x, against_steps.x) == ("iteration", "env_steps")
+    assert shown_by(figure) == ("iteration", ["return/eval_return_mean", EXPERT])
+    assert shown_by(against_steps) == ("env_steps", ["return/eval_return_mean", EXPERT])
     assert (figure.groupby_aggfunc, figure.groupby_rangefunc) == ("mean", "minmax")
-    assert workspace.sections[2].panels[0].y == ["failures/lambda_f"]
+    assert shown_by(workspace.sections[2].panels[0]) == ("iteration", ["failures/lambda_f"])
     runset = json.loads(written[0])["spec"]["section"]["runSets"][0]
     assert runset["grouping"] == [{"section": "run", "name": "group"}]
     assert filters(runset) == [("run", "jobType", "!=", "collect"), ("config", "experiment.value", "=", "study")]
@@ -79,7 +79,7 @@ def test_the_report_is_one_of_the_library_with_a_figure_for_each_environment(wri
     assert [grid.runsets[0].name for grid in grids] == ["ant", "hopper", "runs", "runs", "runs"]
     raw = [block for block in json.loads(written[1])["spec"]["blocks"] if block["type"] == "panel-grid"]
     for grid, block, env in zip(grids, raw, ("ant", "hopper"), strict=False):
-        assert grid.panels[0].y == ["return/eval_return_mean", EXPERT]
+        assert shown_by(grid.panels[0]) == ("iteration", ["return/eval_return_mean", EXPERT])
         assert ("config", "env.value.name", "=", env) in filters(block["metadata"]["runSets"][0])
     again = json.loads(report._to_model().model_dump_json(by_alias=True, exclude_none=True))
     for spec in (again["spec"], json.loads(written[1])["spec"]):
@@ -132,6 +132,12 @@ def test_without_an_account_a_server_or_the_extra_it_says_what_is_missing(
     monkeypatch.setitem(sys.modules, "wandb_workspaces", None)
     assert main(["entity=team"]) == 1
     assert "pip install -c constraints.txt -e '.[dashboard]'" in capsys.readouterr().err
+
+
+def shown_by(panel: Any) -> tuple[str, list[str]]:
+    """What is on the axes of a plot of the library."""
+    x, *y = (getattr(metric, "name", metric) for metric in [panel.x, *panel.y])
+    return x, y
 
 
 def filters(runset: dict[str, Any]) -> list[tuple[str, str, str, str]]:
