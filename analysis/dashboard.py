@@ -28,7 +28,7 @@ Needs the extra `dashboard` and a W&B account; out=<folder> needs no account. Th
 EXAMPLES = """\
 Examples:
   python -m analysis.dashboard entity=my-team project=gailfe experiment=figure1
-  python -m analysis.dashboard entity=my-team runs=null out=dashboard"""
+  python -m analysis.dashboard entity=my-team runs=[] out=dashboard"""
 
 
 @dataclass
@@ -37,8 +37,8 @@ class DashboardArguments:
     project: str = argument("gailfe", "the W&B project (tracking.project)", "a name")
     experiment: str | None = argument(None, "the runs that are shown; null: all", "an experiment's name, or null")
     title: str = argument("GAIL and GAILFE", "of the view and of the report", "at most 128 characters of text")
-    runs: str | None = argument(
-        "runs/figure1", "where the statistics come from", "as in python -m analysis.summary; null: no statistics"
+    runs: list[str] = argument(
+        ["runs/figure1"], "where the statistics come from; []: there are none", "as in python -m analysis.summary"
     )
     baseline: str = argument("gail", "what the others are compared with", "as in python -m analysis.summary")
     out: str | None = argument(
@@ -65,7 +65,8 @@ def work(chosen: DashboardArguments) -> None:
 
     if chosen.out is None:
         check_account()
-    statistics = Statistics() if chosen.runs is None else statistics_of(Path(chosen.runs), chosen.baseline)
+    sources = [Path(source) for source in chosen.runs]
+    statistics = statistics_of(sources, chosen.baseline) if sources else Statistics()
     place = (chosen.entity, chosen.project, chosen.title, chosen.experiment)
     workspace, report = make_workspace(*place), make_report(*place, statistics)
     for address in save(workspace, report) if chosen.out is None else write(workspace, report, Path(chosen.out)):

@@ -23,14 +23,14 @@ class Statistics:
     text: str = ""  # all that analysis.summary prints
 
 
-def statistics_of(runs: Path, baseline: str) -> Statistics:
+def statistics_of(runs: Sequence[Path], baseline: str) -> Statistics:
     """Return the statistics of the curves in `runs`.
 
     Raises:
         RunsError: as `analysis.summary.summarise`.
     """
     text, records = summarise(runs, baseline)
-    curves = load_curves(runs)
+    curves = load_curves(*runs)
     envs = sorted(curves.loc[curves["algo"] != EXPERT, "env"].unique())
     lines = [_line([*HEADER, *COMPARED]), _line(["---"] * len([*HEADER, *COMPARED]))]
     lines += [_line(_cells(record)) for record in records]

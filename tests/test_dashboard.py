@@ -87,7 +87,7 @@ def test_the_report_is_one_of_the_library_with_a_figure_for_each_environment(wri
 
 
 def test_the_report_has_the_numbers_of_the_summary(written: tuple[str, str], runs: Path) -> None:
-    text, records = summarise(runs, "gail")
+    text, records = summarise([runs], "gail")
     blocks = json.loads(written[1])["spec"]["blocks"]
     (table,) = [block["content"] for block in blocks if block["type"] == "markdown-block"]
     lines = [[cell.strip() for cell in line.strip("|").split("|")] for line in table.splitlines()]
@@ -126,7 +126,7 @@ def test_without_an_account_a_server_or_the_extra_it_says_what_is_missing(
 
     monkeypatch.setattr("wandb.login", lambda **kwargs: True)
     monkeypatch.setattr(Workspace, "save", unreachable)
-    assert main(["entity=team", "project=mine", "runs=null"]) == 1
+    assert main(["entity=team", "project=mine", "runs=[]"]) == 1
     assert "W&B did not save the dashboard in team/mine: no route to host" in capsys.readouterr().err
     monkeypatch.delitem(sys.modules, "analysis.dashboard_views")
     monkeypatch.setitem(sys.modules, "wandb_workspaces", None)
