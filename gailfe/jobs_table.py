@@ -11,7 +11,14 @@ from rich.text import Text
 from gailfe.jobs import DONE, FAILED, STOPPED, WAITING, Job, Jobs
 
 STYLES = {WAITING: "dim", DONE: "green", FAILED: "bold red", STOPPED: "yellow"}
-COLUMNS = ("state", "iteration", "return", "expert", "steps/s", "left")
+COLUMNS = {
+    "state": 14,
+    "iteration": 9,
+    "return": 6,
+    "expert": 6,
+    "steps/s": 7,
+    "left": 7,
+}  # and their least widths
 AROUND = 6  # lines that are not rows: title, head, two of totals, one for the cursor, one of the log
 
 
@@ -20,7 +27,8 @@ def picture(jobs: Jobs, width: int, height: int) -> RenderableType:
     now = time.monotonic()
     shown = _shown(list(jobs.jobs.values()), max(3, height - AROUND))
     head, rows = [jobs.naming, *COLUMNS], [_cells(job, now) for job in shown]
-    widths = [max(len(row[i]) for row in [head, *rows]) for i in range(len(head))]
+    least = [0, *COLUMNS.values()]  # so that columns stay where they are while jobs come and go
+    widths = [max(least[i], *(len(row[i]) for row in [head, *rows])) for i in range(len(head))]
     gap = 2 if sum(widths) + 2 * len(widths) <= width else 1
     widths[0] = min(widths[0], max(12, width - sum(widths[1:]) - gap * len(COLUMNS)))
     lines = [_line(head, widths, gap, "bold", "bold")]

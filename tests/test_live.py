@@ -62,7 +62,7 @@ def test_a_row_tells_how_far_a_job_is_and_the_last_line_how_far_the_sweep_is(tmp
     tell(tmp_path, 2, Report("demonstrations", 3, 30, None, 1000.0))
     tell(tmp_path, 3, Report("starting"))
     (tmp_path / "3").write_text("ValueError: no")
-    tell(tmp_path, 4, Report("needs experts"))
+    tell(tmp_path, 4, Report("blocked"))
     title, head, *rows, totals = drawn(jobs, 140, 24)
     assert title.startswith("runs/figure1 ─")
     assert head.split() == ["env/algo/seed/gamma", "state", "iteration", "return", "expert", "steps/s", "left"]
@@ -71,7 +71,7 @@ def test_a_row_tells_how_far_a_job_is_and_the_last_line_how_far_the_sweep_is(tmp
         ["halfcheetah/gail/1/0.1", "imitation", "↻", "50/100", "1000", "25%", "2500", "1:00:00"],
         ["halfcheetah/gail/2/0.2", "demonstrations", "3/30", "16:40"],
         ["halfcheetah/gail/3/0.3", "failed"],
-        ["halfcheetah/gail/4/0.4", "needs", "experts"],
+        ["halfcheetah/gail/4/0.4", "blocked"],
         ["halfcheetah/gail/5/0.5", "waiting"],
     ]
     # An imitation takes two hours. Three jobs go on at a time: the one that waits begins after the first of them.

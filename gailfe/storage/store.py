@@ -162,7 +162,7 @@ def _locked(folder: Path) -> Iterator[None]:
         lock.acquire(timeout=0)
     except Timeout:
         log.info("waiting for another process that is making %s", folder.name)
-        publish(Report(f"needs {folder.parent.name}"))  # "experts", "demonstrations"
+        publish(Report("blocked"))  # the line says by what
         lock.acquire()
     try:
         yield
