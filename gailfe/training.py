@@ -61,6 +61,7 @@ def iterate(
     report: Callable[[Row], None] = lambda row: None,
     files: Callable[[], Iterable[Path]] = tuple,
     keep: Callable[[int], None] = lambda iteration: None,
+    stage: str = "imitation",
 ) -> Done:
     """Train until `schedule.total`, or until `learner` has finished; from the checkpoint if there is one.
 
@@ -77,6 +78,7 @@ def iterate(
         files: those beside `rows` that `evaluate` has written and that are needed at the end. Where one is not as
             a checkpoint has it, that one can't be gone on from.
         keep: is called after every checkpoint, with the number of its iteration.
+        stage: the name of the stage for who watches.
 
     Returns:
         What has been done: more than `schedule.total` if an earlier process had a larger budget.
@@ -91,7 +93,7 @@ def iterate(
     metrics = MetricsFile(rows, columns(learner.METRICS), keep=done)
     steps = learner.steps_per_iteration
     scale, unit = (steps, "steps") if steps else (1, "iterations")
-    progress = Progress(label, schedule.total * scale, done * scale, unit)
+    progress = Progress(label, schedule.total * scale, done * scale, unit, stage=stage, scale=scale)
     watch = Watch(label)
     saved = done
     while done < schedule.total and not learner.finished:
@@ -118,6 +120,7 @@ def iterate(
             save_checkpoint(checkpoint, state | {"learner": learner.state_dict()})
             keep(done)
             saved = done
+        progress.evaluated = row.get("eval_return_mean", progress.evaluated)
         progress.update(done * scale, _note(row))
         if stop:
             check_asked()
