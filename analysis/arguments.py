@@ -30,15 +30,14 @@ class CurvesArguments:
 
 
 @dataclass
-class FigureArguments(CurvesArguments):
-    """Which curves a command draws, and where to."""
+class OutArguments(CurvesArguments):
+    """Which curves a command reads, and where it writes what it makes of them."""
 
     out: str | None = argument(
         None,
         "where to write; null: into runs itself, or beside it where it is a file",
         "a folder, made where it does not exist, or null, if runs is one place",
     )
-    formats: list[str] = argument(["png", "pdf"], "the files to write", each_of("png", "pdf", "svg"))
 
     @property
     def out_folder(self) -> Path:
@@ -52,6 +51,13 @@ class FigureArguments(CurvesArguments):
         if len(self.runs) > 1:
             raise CommandError(f"runs={self.runs} are {len(self.runs)} places: out=<folder> says where to write")
         return folder_of(self.sources[0])
+
+
+@dataclass
+class FigureArguments(OutArguments):
+    """Which curves a command draws, where to, and as what."""
+
+    formats: list[str] = argument(["png", "pdf"], "the files to write", each_of("png", "pdf", "svg"))
 
 
 def folder_of(source: Path) -> Path:

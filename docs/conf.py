@@ -47,7 +47,7 @@ html_math_renderer = "mathml"
 
 CONTENTS = {
     "Start": ["docs/index", "docs/commands", "docs/own_experiments", "docs/python"],
-    "How to": ["docs/demonstrations", "docs/tuning", "docs/past_one_machine"],
+    "How to": ["docs/demonstrations", "docs/tuning", "docs/wandb", "docs/past_one_machine"],
     "Understand": ["docs/method", "docs/findings", "docs/faq"],
     "Reference": ["docs/configuration", "docs/house"],
     "Results": sorted(str(page.relative_to(ROOT).with_suffix("")) for page in ROOT.glob("results/*/README.md")),

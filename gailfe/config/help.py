@@ -19,7 +19,7 @@ def help_page(usage: str) -> str:
     for group in sorted(path for path in CONF.iterdir() if path.is_dir() and any(path.glob("*.yaml"))):
         lines.append(f"{group.name}:")
         for option in sorted(group.glob("[!_]*.yaml")):
-            lines.append(f"  {group.name}={option.stem}".ljust(28) + summary(option))
+            lines.append(f"  {group.name}={option.stem}".ljust(32) + summary(option))
         lines.append("")
     return "\n".join([*lines, MORE])
 
