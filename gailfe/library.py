@@ -88,7 +88,7 @@ class Policy:
         save_policy(Path(folder), self._network)
 
     def to_onnx(self, file: str | Path) -> None:
-        """Write the mean action to an ONNX file, `observation` (n, obs_dim) float32 → `action`, as `predict` has it.
+        """Write the mean action, as `predict` gives it, to an ONNX file: `observation` (n, obs_dim) → `action`.
 
         Raises:
             ConfigError: without the extra `onnx`.

@@ -92,8 +92,8 @@ def _compare(session: Any, policy: GaussianPolicy) -> None:
     difference = float((np.abs(theirs - ours) / policy.half_width.cpu().numpy()).max())
     if not difference < TOLERANCE:
         raise RuntimeError(
-            f"the actions of the ONNX model differ from the policy's by {difference:.2g} half-widths of the action "
-            f"space, must be less than {TOLERANCE}: no file is written"
+            f"the actions of the ONNX model differ from the policy's by {difference:.2g} half-widths of the "
+            f"action space, must be less than {TOLERANCE}: no file is written"
         )
 
 
