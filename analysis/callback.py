@@ -44,7 +44,7 @@ class DrawAfterSweep(Callback):
             return  # a sweep of stage 1 or 2 alone has no learning curves
         folder = Path(config.hydra.sweep.dir)
         try:
-            figure = draw_figure1(folder, folder, self.metric, self.formats, self.title)
+            figure = draw_figure1([folder], folder, self.metric, self.formats, self.title)
         except RunsError as error:
             log.warning(
                 "Figure 1 is not drawn: %s. When runs have finished: python -m analysis.figure1 runs=%s",

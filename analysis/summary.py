@@ -42,7 +42,7 @@ class SummaryArguments(CurvesArguments):
     )
 
 
-def summarise(runs: Path, baseline: str, seeds: Sequence[int] = ()) -> tuple[str, list[dict[str, Any]]]:
+def summarise(runs: Sequence[Path], baseline: str, seeds: Sequence[int] = ()) -> tuple[str, list[dict[str, Any]]]:
     """Return the text for people, and one record a pair of algorithms (`comparison.compare`).
 
     Args:
@@ -59,14 +59,17 @@ def summarise(runs: Path, baseline: str, seeds: Sequence[int] = ()) -> tuple[str
     from analysis.summary_text import LEGEND, comparison_text, panel_text, tasks_text
     from analysis.sweep import announced_runs, missing_runs, missing_text
 
-    curves = load_curves(runs, seeds)
+    curves = load_curves(*runs, seeds=seeds)
     rows = measurements(curves)
     rows = rows[rows["metric"] == METRIC]
     if rows.empty:
-        raise RunsError(f"no run in {runs} has a value of {METRIC} (yet)")
+        raise RunsError(f"no run in {', '.join(map(str, runs))} has a value of {METRIC} (yet)")
     choices = {name for label in rows["algo"].unique() for name in (label, parse_label(label)[0])}
     if baseline not in choices:
-        raise RunsError(f"baseline={baseline}: no run of it in {runs}; valid: {', '.join(sorted(choices))}")
+        raise RunsError(
+            f"baseline={baseline}: no run of it in {', '.join(map(str, runs))}; "
+            f"valid: {', '.join(sorted(choices))}"
+        )
     layout = lay_out(rows[["env", "algo"]].itertuples(index=False, name=None))
     text, records, tables = [LEGEND], [], []
     for panel in layout.panels:
@@ -90,13 +93,13 @@ def summarise(runs: Path, baseline: str, seeds: Sequence[int] = ()) -> tuple[str
     text.append(tasks_text(tables))
     if layout.shared:
         text.append(f"All runs: {layout.shared}.")
-    text.append(missing_text(missing_runs(curves, announced_runs(runs), seeds)))
+    text.append(missing_text(missing_runs(curves, announced_runs(*runs), seeds)))
     return "\n".join(text).rstrip() + "\n", records
 
 
 def work(chosen: SummaryArguments) -> None:
     logging.basicConfig(format="%(levelname)s: %(message)s")
-    text, records = summarise(Path(chosen.runs), chosen.baseline, chosen.seeds)
+    text, records = summarise(chosen.sources, chosen.baseline, chosen.seeds)
     print(text)
     print(json.dumps(records, allow_nan=False))
 
