@@ -1,4 +1,4 @@
-"""The pages of docs/bring_your_own: their files and commands, one after another in one folder, as a reader has them."""
+"""The pages of docs/bring_your_own: their files and commands, in one folder, as a reader has them."""
 
 from __future__ import annotations
 
@@ -64,7 +64,7 @@ def followed(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, str]:
     for page in PAGES:
         for name, text in blocks(page):
             if name is None:
-                commands += text.splitlines()
+                commands += text.replace("\\\n", "").splitlines()
                 continue
             (folder / name).parent.mkdir(parents=True, exist_ok=True)
             (folder / name).write_text(text.replace("num_iterations=40", "num_iterations=1"))
