@@ -12,6 +12,10 @@ import numpy as np
 import pandas as pd
 import pytest
 
+from gailfe.config.schema import EnvConfig
+from gailfe.envs.making import make_env
+from gailfe.envs.state import get_state, is_restorable, set_state
+
 ROOT = Path(__file__).parents[1]
 PAGES = ("environment", "annotator", "demonstrations", "algorithm", "study")  # in the order of reading
 BLOCK = re.compile(r"<!-- (run|file: (?P<name>\S+)) -->\n```\w+\n(?P<text>.*?)```", re.DOTALL)
@@ -79,7 +83,7 @@ def followed(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, str]:
         check=False,
     )
     assert done.returncode == 0, done.stdout + done.stderr
-    assert done.stdout.count("$ python ") == len(commands) == 9
+    assert done.stdout.count("$ python ") == len(commands) == 10
     return folder, done.stdout
 
 
@@ -94,7 +98,21 @@ def test_every_command_of_the_pages_does_its_work(followed: tuple[Path, str]) ->
     tables = {path.parts[-3]: pd.read_csv(path) for path in folder.glob("runs/hurry/**/metrics.csv")}
     assert tables["gailfe_tuned"]["log_d_failed"].notna().all()  # GAILFE has the hurried person's failures
     assert tables["gail"]["log_d_failed"].isna().all()
-    assert "new episodes" not in output  # the environment can be resumed exactly
+
+
+def test_the_environment_of_the_pages_goes_on_exactly_from_a_saved_state(
+    followed: tuple[Path, str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.syspath_prepend(followed[0])
+    env = make_env(EnvConfig(id="hotplate:HotPlate-v0"))
+    push = np.array([1.0, 0.5], dtype=np.float32)
+    env.reset(seed=0)
+    env.step(push)
+    assert is_restorable(env)
+    state = get_state(env)
+    expected = [env.step(push)[0] for _ in range(3)]
+    set_state(env, state)
+    assert np.array_equal([env.step(push)[0] for _ in range(3)], expected)
 
 
 def test_the_careful_person_goes_around_the_plate_and_the_hurried_one_over_it(followed: tuple[Path, str]) -> None:
