@@ -83,12 +83,13 @@ def followed(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, str]:
         check=False,
     )
     assert done.returncode == 0, done.stdout + done.stderr
-    assert done.stdout.count("$ python ") == len(commands) == 11
+    assert done.stdout.count("$ python ") == len(commands) == 12
     return folder, done.stdout
 
 
 def test_every_command_of_the_pages_does_its_work(followed: tuple[Path, str]) -> None:
     folder, output = followed
+    assert (folder / "runs" / "hurry" / "report.html").exists()
     assert output.count("of 50 episodes touch the plate") == 3
     assert "careful: 20 episodes, 1000 steps, 0 episodes terminated" in output
     runs = {path.parent.relative_to(folder / "runs") for path in folder.glob("runs/**/summary.json")}
