@@ -39,7 +39,9 @@ def save_onnx(file: Path, policy: GaussianPolicy) -> None:
 
 def _model(onnx: Any, policy: GaussianPolicy) -> Any:
     """Return the ONNX model, a chain of operators."""
-    constants, nodes, value = [], [], OBSERVATION
+    constants: list[Any] = []
+    nodes: list[Any] = []
+    value = OBSERVATION
 
     def then(operator: str, *arrays: Any, dtype: Any = np.float32, **attributes: Any) -> None:
         nonlocal value
@@ -60,7 +62,7 @@ def _model(onnx: Any, policy: GaussianPolicy) -> Any:
     biases = [tensor.detach().cpu() for tensor in policy.mean.biases]
     for layer, (weight, bias) in enumerate(zip(weights, biases, strict=True)):
         if layer > 0:
-            then(ACTIVATIONS[policy.architecture["activation"]])
+            then(ACTIVATIONS[str(policy.architecture["activation"])])
         then("Gemm", weight, bias, transB=1)
     then("Mul", policy.half_width.cpu())
     then("Add", policy.centre.cpu())
