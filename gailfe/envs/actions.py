@@ -6,7 +6,7 @@ environment's own float type.
 
 from __future__ import annotations
 
-from typing import TypeAlias
+from typing import Any, TypeAlias
 
 import gymnasium
 import numpy as np
@@ -83,10 +83,10 @@ def refusal(space: ActionSpace, action: np.ndarray, place: str) -> str:
     )
 
 
-def default_action(space: ActionSpace) -> np.ndarray:
+def default_action(space: ActionSpace) -> Any:
     """Return an action to try: of a Box 0, or the bound nearest to it; of a Discrete the first."""
     if isinstance(space, Discrete):
-        return np.asarray(space.start)
+        return space.start
     return np.zeros(space.shape, dtype=np.float32).clip(space.low, space.high)
 
 

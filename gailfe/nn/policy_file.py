@@ -83,5 +83,7 @@ def _build(
     )
     if policy.kind != architecture["kind"]:
         raise RuntimeError(f"it is a {architecture['kind']} policy, and the actions are {action_space}")
+    if isinstance(action_space, Discrete) and int(weights["start"]) != action_space.start:
+        raise RuntimeError(f"its actions start at {int(weights['start'])}, and the actions are {action_space}")
     policy.load_state_dict(weights)
     return policy
