@@ -17,7 +17,8 @@ from omegaconf import DictConfig, read_write
 from gailfe.config.checks import parse
 from gailfe.config.folders import check_paths, job_subfolder
 from gailfe.config.keys import ConfigError
-from gailfe.following import end_sweep, lead
+from gailfe.following import end_sweep, lead, watch_jobs
+from gailfe.jobs import Job, Jobs, job_labels
 from gailfe.stopping import Stopped, asked, check_asked
 from gailfe.storage.files import write_json
 from gailfe.storage.names import JOBS
@@ -25,12 +26,15 @@ from gailfe.study import check_study, sweep_arguments, trials_to_check, winner
 
 log = logging.getLogger(__name__)
 
+LAST_STAGES = {"run": "imitation", "train": "expert", "collect": "demonstrations"}  # of a job, by its command
+
 
 class SweepReport(Callback):
     """Composes and checks every job before the first one starts; names those that failed when all have ended."""
 
     def __init__(self) -> None:
         self._jobs: dict[str, dict[str, Any]] = {}  # by subfolder, in the order of their numbers
+        self._overrides: list[list[str]] = []  # of each of them
 
     def on_run_start(self, config: DictConfig, **kwargs: Any) -> None:
         """Check the folders of a single job, before Hydra makes the job's own. Raises SystemExit."""
@@ -45,7 +49,7 @@ class SweepReport(Callback):
         _check_paths(config)
         if not enumerates(config.hydra):
             _start_study(config)
-            _begin(config)
+            self._begin(config)
             return
         with read_write(config), read_write(config.hydra):
             # Neighbouring jobs have different environments, so that the first ones train different experts side
@@ -60,9 +64,24 @@ class SweepReport(Callback):
             if subfolder in self._jobs:
                 raise SystemExit(f"error: two jobs of this sweep would share the folder {subfolder}")
             self._jobs[subfolder] = names
+            self._overrides.append(overrides)
         folder = Path(config.hydra.sweep.dir)
         write_json(folder / JOBS, _announced(folder / JOBS) | self._jobs)
-        _begin(config)
+        self._begin(config)
+
+    def _begin(self, config: DictConfig) -> None:
+        folder, launcher = Path(config.hydra.sweep.dir), config.hydra.launcher._target_
+        # The basic launcher's jobs are in this process, and hear of signals as it does. Slurm's outlive it.
+        override = lead(folder, not launcher.endswith(("BasicLauncher", "SlurmLauncher")))
+        with read_write(config), read_write(config.hydra):
+            config.hydra.overrides.hydra = [*config.hydra.overrides.get("hydra", []), override]
+        from gailfe.live import begin, wanted  # only here: every job imports this module, and needs no rich
+
+        if wanted():
+            naming, labels = job_labels(list(self._jobs.values()), self._overrides)
+            jobs = [Job(label, folder / name) for label, name in zip(labels, self._jobs, strict=True)]
+            last_stage = LAST_STAGES.get(config.hydra.job.name, "imitation")
+            begin(Jobs(watch_jobs(), str(folder), naming if jobs else "job", jobs, last_stage))
 
     def on_multirun_end(self, config: DictConfig, **kwargs: Any) -> None:
         """Report how the sweep ended; of a study, its best trial.
@@ -101,19 +120,20 @@ class SweepReport(Callback):
         log.info("all %d jobs are done", len(folders))
 
 
+class EndLive(Callback):
+    """Ends the live table when all jobs have ended: what is printed after that is below it."""
+
+    def on_multirun_end(self, config: DictConfig, **kwargs: Any) -> None:
+        from gailfe.live import end
+
+        end()
+
+
 def _check_paths(config: DictConfig) -> None:
     try:
         check_paths(config.paths)
     except ConfigError as error:
         raise SystemExit(f"error: {error}") from error
-
-
-def _begin(config: DictConfig) -> None:
-    launcher = config.hydra.launcher._target_
-    # The basic launcher's jobs are in this process, and hear of signals as it does. Slurm's outlive it.
-    override = lead(Path(config.hydra.sweep.dir), not launcher.endswith(("BasicLauncher", "SlurmLauncher")))
-    with read_write(config), read_write(config.hydra):
-        config.hydra.overrides.hydra = [*config.hydra.overrides.get("hydra", []), override]
 
 
 def _announced(path: Path) -> dict[str, Any]:

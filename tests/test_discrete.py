@@ -190,7 +190,7 @@ def test_a_minari_dataset_of_somebodys_is_taken_and_one_of_other_actions_is_refu
         own(mine, "env.id=Acrobot-v1", "env.wrappers=[user_envs.FirstFour]")
 
 
-ARRAYS = {
+ARRAYS: dict[str, Any] = {
     "observations": np.zeros((5, 4)),
     "actions": np.array([0, 1, 1, 0, 1]),
     "terminated": np.array([0, 0, 1, 0, 1]),
@@ -207,7 +207,8 @@ def test_arrays_are_imported_and_an_action_out_of_range_is_told_by_episode_and_s
         assert code == (0 if captured.err == "" else 1)
         return captured.err or "taken"
 
-    for number, wrong in enumerate(([0, 1, 1, 0, 2], [0, 1, 1, 0, 0.5], [0, 1, 1, 0, -1])):
+    wrongs: list[list[float]] = [[0, 1, 1, 0, 2], [0, 1, 1, 0, 0.5], [0, 1, 1, 0, -1]]
+    for number, wrong in enumerate(wrongs):
         said = f"actions must be integers from 0 to 1, got {wrong[-1]} in row 4 (episode 1, step 1)"
         assert said in imported(wrong, f"wrong-{number}")
     assert "actions has shape (5, 1), must be (5,)" in imported([[0]] * 5)
@@ -228,7 +229,7 @@ def test_a_policy_of_stable_baselines3_is_an_expert(tmp_path: Path) -> None:
         expected, _ = model.predict(observations, deterministic=True)
         assert np.array_equal(policy.acting()(observations), expected)
         drawn = [policy.acting(seeded(1))(observations) for _ in range(2)]
-        assert np.array_equal(*drawn)  # by the seed alone
+        assert np.array_equal(drawn[0], drawn[1])  # by the seed alone
         assert {action.dtype for action in drawn} == {np.dtype(np.int64)}
     config.env.id, config.env.wrappers = "Acrobot-v1", ["user_envs.FirstFour"]
     with pytest.raises(ConfigError, match=r"Acrobot-v1 are a Discrete of 3 from 0 on, .* got a Discrete of 2"):

@@ -12,7 +12,7 @@ import copy
 import logging
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, ClassVar
 
 import torch
 from torch import Tensor
@@ -66,6 +66,7 @@ class BehaviourCloning:
     """
 
     Config = BehaviourCloningConfig
+    SECTIONS: ClassVar = {"policy": ("entropy",)}
     steps_per_iteration = 0  # of the environment
 
     def __init__(

@@ -19,12 +19,12 @@ def help_page(usage: str) -> str:
     for group in sorted(path for path in CONF.iterdir() if path.is_dir() and any(path.glob("*.yaml"))):
         lines.append(f"{group.name}:")
         for option in sorted(group.glob("[!_]*.yaml")):
-            lines.append(f"  {group.name}={option.stem}".ljust(28) + _summary(option))
+            lines.append(f"  {group.name}={option.stem}".ljust(32) + summary(option))
         lines.append("")
     return "\n".join([*lines, MORE])
 
 
-def _summary(path: Path) -> str:
+def summary(path: Path) -> str:
     """Return the purpose of a file from the comment at its top, without the command that follows."""
     comments = [line[1:].strip() for line in path.read_text().splitlines()[:3] if line.startswith("#")]
     first = next((comment for comment in comments if not comment.startswith("@package")), "")

@@ -25,6 +25,7 @@ import numpy as np
 from gymnasium.envs.registration import EnvSpec
 from gymnasium.spaces import Box
 
+from gailfe.config.extras import install
 from gailfe.config.keys import ConfigError
 from gailfe.config.schema import EnvConfig
 from gailfe.envs.actions import ActionSpace, Float32Actions, action_space, box, default_action
@@ -86,8 +87,9 @@ def make_env(config: EnvConfig, **kwargs: Any) -> gymnasium.Env:
     try:
         env = gymnasium.make(spec, max_episode_steps=-1, disable_env_checker=True, **{**config.kwargs, **kwargs})
     except Exception as error:  # making runs code of the environment's own
+        hint = f"; here, {install('box2d')} does it" if "box2d" in str(error).lower() else ""
         raise ConfigError(
-            f"env.id={config.id} with env.kwargs={dict(config.kwargs)} can't be made: {_told(error)}"
+            f"env.id={config.id} with env.kwargs={dict(config.kwargs)} can't be made: {_told(error)}{hint}"
         ) from error
     env = wrap(env, config)
     try:
