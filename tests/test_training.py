@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 import torch
 from algorithms import DEMONSTRATIONS, every_algorithm, fell, rows, run, run_killed_after, small_run, weights
-from helpers import compose
+from helpers import compose, gaussian
 
 import gailfe.training
 from expert.experts import make_expert
@@ -101,7 +101,7 @@ def test_after_a_power_cut_a_run_has_every_row_that_its_checkpoint_goes_on_from(
 
 def spoil_network(learner: Learner, row: Row) -> None:
     with torch.no_grad():
-        learner.policy.log_std[0] = float("nan")
+        gaussian(learner.policy).log_std[0] = float("nan")
 
 
 def spoil_metric(learner: Learner, row: Row) -> None:

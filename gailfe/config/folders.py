@@ -28,6 +28,7 @@ def job_subfolder(job: str, env: str, algo: str, seed: int, overrides: list[str]
     >>> job_subfolder("run", "hopper", "gail", 3, ["algo=gail", "algo.gamma=0.9", "tracking.mode=online"])
     'hopper/gail/seed=3,algo.gamma=0.9'
     """
+    overrides = [re.sub(r"\\(.)", r"\1", override) for override in overrides]  # a sweep escapes colons and more
     names = [re.sub(r"[^\w.=,-]", "_", override.lstrip("+~")) for override in sorted(overrides)]
     if job != "run":
         return _short(",".join(names) or "default")
