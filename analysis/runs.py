@@ -39,7 +39,7 @@ EXPERT_RETURN = "expert_return"
 RULES_WITHOUT_Z_F = ("fixed", "relative")  # algo.failures.rule: Z_F is in the config but has no effect
 
 # These have a column, a folder level or a key of their own: they are no part of an algorithm's label.
-IDENTITY_KEYS = frozenset({"env", "algo", "seed", "experiment"})
+IDENTITY_KEYS = frozenset({"env", "algo", "seed"})
 
 
 class RunsError(CommandError):

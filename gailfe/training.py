@@ -169,7 +169,7 @@ def train(
     write_json(folder / RECIPE, recipe)
     learner = make_learner(config, demonstrations, annotator)
     evaluator = Evaluator(config.env, config.evaluation.episodes, config.seed)
-    wandb_run = start_wandb(config, folder, artifact_key({"experiment": config.experiment, **recipe})[:16])
+    wandb_run = start_wandb(config, folder, artifact_key({"experiment": config.study, **recipe})[:16])
 
     def report(row: Row) -> None:
         if wandb_run is not None:

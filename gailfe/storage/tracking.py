@@ -155,7 +155,7 @@ def start_wandb(config: Config, folder: Path, run_id: str) -> Any:
         group=group,
         job_type=config.algo.name,
         name=f"{group}/{folder.name}",
-        tags=[config.experiment, config.env.name, config.algo.name],
+        tags=list(dict.fromkeys([config.study, config.experiment, config.env.name, config.algo.name])),
         config=asdict(config),
         settings=wandb.Settings(console="off", silent=True),
     )
