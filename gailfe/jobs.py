@@ -54,8 +54,8 @@ def meaningful(jobs: Sequence[Sequence[str]]) -> tuple[list[Job], list[str]]:
         left_out = {_name(item) for item in job} & (lacking(chosen) - nowhere)
         kept.append(tuple(item for item in job if _name(item) not in left_out))
         for key in sorted(left_out):
-            group = key.partition(".")[0]
-            option = OmegaConf.select(options(chosen), f"{group}.name")
+            group, config = key.partition(".")[0], options(chosen)
+            option = None if config is None else OmegaConf.select(config, f"{group}.name")
             notes.append(f"{group}={option} has no {key}: it is left out there")
     return list(dict.fromkeys(kept)), list(dict.fromkeys(notes))
 

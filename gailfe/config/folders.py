@@ -19,6 +19,7 @@ CONF = Path(__file__).resolve().parents[2] / "conf"  # beside the package, in ev
 
 # Already in the path, or without influence on the numbers.
 NOT_IN_NAME = {"algo", "env", "seed", "study", "checkpoint_every", "episodes", "device"}
+MORE = ",more="  # before the digest at the end of a name that was too long
 NOT_IN_NAME_WITH_ALL_BELOW = {"paths", "tracking", "hydra"}
 
 
@@ -36,17 +37,24 @@ def job_subfolder(
     >>> job_subfolder("run", "hopper", "gail", 3, ["algo=gail", "algo.gamma=0.9", "tracking.mode=online"])
     'hopper/gail/seed=3,algo.gamma=0.9'
     """
-    names = [re.sub(r"[^\w.=,-]", "_", override.lstrip("+~")) for override in sorted(overrides)]
     if job != "run":
-        return _short(",".join(names) or "default")
+        return _short(",".join(map(_word, sorted(overrides))) or "default")
+    return f"{env}/{algo}/" + _short(",".join([f"seed={seed}", *names_of(overrides, fixed)]))
+
+
+def names_of(overrides: list[str], fixed: Collection[str] = ()) -> list[str]:
+    """Return those of a run's overrides that its name has, as they are written there; `fixed` as above."""
     # A study that has its own name may hold runs of several experiments; else the folder above has its name.
     named = any(_key(override) == "study" for override in overrides)
-    extra = [
-        name
-        for name, override in zip(names, sorted(overrides), strict=True)
+    return [
+        _word(override)
+        for override in sorted(overrides)
         if _in_name(override) and override not in fixed and (named or _key(override) != "experiment")
     ]
-    return f"{env}/{algo}/" + _short(",".join([f"seed={seed}", *extra]))
+
+
+def _word(override: str) -> str:
+    return re.sub(r"[^\w.=,-]", "_", override.lstrip("+~"))
 
 
 def _short(name: str, longest: int = 200) -> str:
@@ -54,7 +62,7 @@ def _short(name: str, longest: int = 200) -> str:
     if len(name.encode()) <= longest:
         return name
     kept = name[:longest].rsplit(",", 1)[0]
-    return f"{kept},more={hashlib.sha256(name.encode()).hexdigest()[:12]}"
+    return f"{kept}{MORE}{hashlib.sha256(name.encode()).hexdigest()[:12]}"
 
 
 def fixed_arguments(params: Mapping[str, Any] | None) -> set[str]:

@@ -53,7 +53,7 @@ def no_such_key(key: str, overrides: Sequence[str]) -> str:
 
 
 def choices(overrides: Sequence[str]) -> list[str]:
-    """Return those of a job's overrides that choose an option of a group, `algo=gail`, and where to look for it."""
+    """Return those of a job's overrides that choose an option of a group, `algo=gail`, or say where it is."""
     names = {item: item.lstrip("+~").partition("=")[0] for item in overrides}
     return [item for item in overrides if names[item] == "hydra.searchpath" or is_group(names[item])]
 

@@ -6,7 +6,7 @@ a user's class is found like those of the package: `_target_: my_package.MyLearn
 
 from __future__ import annotations
 
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, fields, is_dataclass
 from typing import Any
 
 from hydra.utils import get_class
@@ -69,8 +69,9 @@ def typed(group: str, node: Any) -> Any:
     except OmegaConfBaseException as error:
         what, at = str(error).splitlines()[0], error.full_key or key  # the other lines are OmegaConf's types
         if isinstance(error, ConfigKeyError | ConfigAttributeError):  # not a value: the key itself
+            holder = error.object_type if is_dataclass(error.object_type) else schema
             path = f"{group}.{at}".rpartition(".")[0]
-            names = [f"{path}.{entry.name}" for entry in fields(error.object_type or schema)]
+            names = [f"{path}.{entry.name}" for entry in fields(holder)]
             what = f"there is no such key{did_you_mean(f'{group}.{at}', names)}"
         raise ConfigError(f"{group}.{at}: {what}") from error
     assert isinstance(config, Target)
