@@ -94,7 +94,7 @@ def overrides_in_name(folder_name: str) -> list[str]:
 
 
 def overrides_of(folder: Path) -> list[str]:
-    """Return a run's overrides: from its folder's name; where that had become too long, from Hydra's list of them."""
+    """Return a run's overrides: from its folder's name, or from Hydra's list where that had become too long."""
     if MORE in folder.name:
         try:
             listed = OmegaConf.to_container(OmegaConf.load(folder / HYDRAS_LIST))
