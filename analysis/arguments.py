@@ -4,37 +4,60 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from gailfe.config.arguments import argument, each_of
+from gailfe.config.arguments import CommandError, argument, each_of
+from gailfe.config.keys import Valid
 
 
 @dataclass
 class CurvesArguments:
     """Which learning curves a command reads."""
 
-    runs: str = argument(
-        "runs/figure1",
-        "where the learning curves are",
-        "a folder with run folders below it, a results folder with curves.parquet, or a results file "
-        "(.parquet, .csv)",
+    runs: list[str] = argument(
+        ["runs/figure1"],
+        "where the learning curves are; several places are drawn and compared together",
+        Valid(
+            bool,
+            "one or more, each a folder with run folders below it, a results folder with curves.parquet, or a "
+            "results file (.parquet, .csv)",
+        ),
     )
     seeds: list[int] = argument([], "the runs that count, by their seed; []: all of them", "a list of seeds")
 
+    @property
+    def sources(self) -> list[Path]:
+        """Where the learning curves are."""
+        return [Path(source) for source in self.runs]
+
 
 @dataclass
-class FigureArguments(CurvesArguments):
-    """Which curves a command draws, and where to."""
+class OutArguments(CurvesArguments):
+    """Which curves a command reads, and where it writes what it makes of them."""
 
     out: str | None = argument(
         None,
         "where to write; null: into runs itself, or beside it where it is a file",
-        "a folder, made where it does not exist, or null",
+        "a folder, made where it does not exist, or null, if runs is one place",
     )
-    formats: list[str] = argument(["png", "pdf"], "the files to write", each_of("png", "pdf", "svg"))
 
     @property
     def out_folder(self) -> Path:
-        """Where to write."""
-        return folder_of(Path(self.runs)) if self.out is None else Path(self.out)
+        """Where to write.
+
+        Raises:
+            CommandError: `out` is not given, and `runs` are several places.
+        """
+        if self.out is not None:
+            return Path(self.out)
+        if len(self.runs) > 1:
+            raise CommandError(f"runs={self.runs} are {len(self.runs)} places: out=<folder> says where to write")
+        return folder_of(self.sources[0])
+
+
+@dataclass
+class FigureArguments(OutArguments):
+    """Which curves a command draws, where to, and as what."""
+
+    formats: list[str] = argument(["png", "pdf"], "the files to write", each_of("png", "pdf", "svg"))
 
 
 def folder_of(source: Path) -> Path:

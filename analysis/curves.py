@@ -23,8 +23,8 @@ VALID_SOURCES = (
 )
 
 
-def load_curves(source: Path, seeds: Sequence[int] = ()) -> pd.DataFrame:
-    """Return the tidy table behind `source`: run folders, a results file, or a folder that holds one.
+def load_curves(*sources: Path, seeds: Sequence[int] = ()) -> pd.DataFrame:
+    """Return the tidy table behind `sources`: run folders, results files, or folders that hold one.
 
     Run folders win over a `curves.parquet` beside them, which an earlier, half-done drawing may have left.
 
@@ -32,16 +32,30 @@ def load_curves(source: Path, seeds: Sequence[int] = ()) -> pd.DataFrame:
         seeds: the runs to take; none: all of them.
 
     Raises:
-        RunsError: nothing usable is there, or not all of the seeds; the message says what would be valid.
+        RunsError: nothing usable is there, a run is in two places, or not all of the seeds are there; the message
+            says what would be valid.
     """
-    curves = _load_all(source)
+    curves = _together({source: _load_all(source) for source in sources})
     if not seeds:
         return curves
     of_runs = curves["algo"] != EXPERT
     there = sorted(int(seed) for seed in curves.loc[of_runs, "seed"].unique())
     if not set(seeds) <= set(there):
-        raise RunsError(f"seeds={list(seeds)}: the runs in {source} have the seeds {there}")
+        raise RunsError(f"seeds={list(seeds)}: the runs in {', '.join(map(str, sources))} have the seeds {there}")
     return curves[~of_runs | curves["seed"].isin(seeds)].reset_index(drop=True)
+
+
+def _together(tables: dict[Path, pd.DataFrame]) -> pd.DataFrame:
+    seen: dict[tuple[str, str, int], Path] = {}
+    for source, table in tables.items():
+        runs = table.loc[table["algo"] != EXPERT, ["env", "algo", "seed"]].drop_duplicates()
+        for run in runs.itertuples(index=False, name=None):
+            if seen.setdefault(run, source) is not source:
+                raise RunsError(
+                    f"runs={seen[run]} and {source} both hold {run[0]}/{run[1]}/seed={run[2]}; "
+                    "valid: each run once"
+                )
+    return tidy(pd.concat(tables.values())).drop_duplicates(ignore_index=True)
 
 
 def _load_all(source: Path) -> pd.DataFrame:

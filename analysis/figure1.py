@@ -30,7 +30,8 @@ EXAMPLES = """\
 Examples:
   python -m analysis.figure1
   python -m analysis.figure1 runs=runs/quick metric=return_mean
-  python -m analysis.figure1 runs=results/figure1/curves.parquet out=figures formats=[pdf,svg]"""
+  python -m analysis.figure1 runs=results/figure1/curves.parquet out=figures formats=[pdf,svg]
+  python -m analysis.figure1 runs=runs/mine,results/contamination out=figures"""
 
 
 @dataclass
@@ -65,7 +66,7 @@ class Figure1:
 
 
 def draw_figure1(
-    runs: Path, out: Path, metric: str, formats: list[str], title: str | None, seeds: Sequence[int] = ()
+    runs: Sequence[Path], out: Path, metric: str, formats: list[str], title: str | None, seeds: Sequence[int] = ()
 ) -> Figure1:
     """Reads the curves at `runs`, writes the figure and the tables behind it into `out`.
 
@@ -82,14 +83,14 @@ def draw_figure1(
     from analysis.runs import RunsError
     from analysis.sweep import announced_runs, missing_runs
 
-    curves = load_curves(runs, seeds)
+    curves = load_curves(*runs, seeds=seeds)
     available = sorted(measurements(curves)["metric"].unique())
     if metric not in available:
         raise RunsError(
-            f"metric={metric}: no run in {runs} has a value of it (yet); "
+            f"metric={metric}: no run in {', '.join(map(str, runs))} has a value of it (yet); "
             f"metrics with values: {', '.join(available) or 'none, no iteration is finished'}"
         )
-    missing = missing_runs(curves, announced_runs(runs), seeds)
+    missing = missing_runs(curves, announced_runs(*runs), seeds)
     figure = draw_panels(curves, metric, title, missing)
     stem = "figure1" if metric == DEFAULT_METRIC else f"figure1_{metric}"
     paths = save_figure(figure, out, stem + seeds_suffix(seeds), formats)
@@ -101,7 +102,7 @@ def draw_figure1(
 def work(chosen: Figure1Arguments) -> None:
     logging.basicConfig(format="%(levelname)s: %(message)s")
     figure = draw_figure1(
-        Path(chosen.runs), chosen.out_folder, chosen.metric, chosen.formats, chosen.title, chosen.seeds
+        chosen.sources, chosen.out_folder, chosen.metric, chosen.formats, chosen.title, chosen.seeds
     )
     print(figure.report())
 

@@ -8,7 +8,6 @@ GAIL beside GAILFE, one column a task, against the iteration.
 import logging
 import sys
 from collections.abc import Sequence
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 from analysis.arguments import FigureArguments, seeds_suffix
@@ -112,10 +111,9 @@ def work(chosen: FigureArguments) -> None:
     from analysis.sweep import announced_runs, missing_runs, missing_text
 
     logging.basicConfig(format="%(levelname)s: %(message)s")
-    runs = Path(chosen.runs)
-    curves = load_curves(runs, chosen.seeds)
+    curves = load_curves(*chosen.sources, seeds=chosen.seeds)
     figure = draw_mechanism(curves)
-    missing = missing_runs(curves, announced_runs(runs), chosen.seeds)
+    missing = missing_runs(curves, announced_runs(*chosen.sources), chosen.seeds)
     if missing:
         print(missing_text(missing))
     paths = save_figure(figure, chosen.out_folder, "mechanism" + seeds_suffix(chosen.seeds), chosen.formats)

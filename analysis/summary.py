@@ -11,10 +11,15 @@ import sys
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from analysis.arguments import CurvesArguments
 from gailfe.config.arguments import argument, run_command
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+    from analysis.layout import Layout, Panel
 
 SUMMARY = """\
 python -m analysis.summary [key=value ...]
@@ -42,7 +47,50 @@ class SummaryArguments(CurvesArguments):
     )
 
 
-def summarise(runs: Path, baseline: str, seeds: Sequence[int] = ()) -> tuple[str, list[dict[str, Any]]]:
+@dataclass(frozen=True)
+class Task:
+    """A task's numbers: `runs` is its `comparison.seed_table`, over these iterations."""
+
+    panel: "Panel"
+    runs: "pd.DataFrame"
+    iterations: "pd.Index"
+    records: list[dict[str, Any]]  # of `comparison.compare`, one a pair of algorithms
+
+
+def compare_tasks(curves: "pd.DataFrame", sources: Sequence[Path], baseline: str) -> tuple["Layout", list[Task]]:
+    """Return the tasks of the tidy table in the order of the figure's panels.
+
+    Args:
+        sources: of the table, for errors.
+
+    Raises:
+        RunsError: there is no evaluated return (yet), or no run of `baseline`.
+    """
+    from analysis.comparison import METRIC, common_lines, compare, partner, seed_table
+    from analysis.curves import measurements
+    from analysis.layout import lay_out
+    from analysis.runs import RunsError, parse_label
+
+    places = ", ".join(map(str, sources))
+    rows = measurements(curves)
+    rows = rows[rows["metric"] == METRIC]
+    if rows.empty:
+        raise RunsError(f"no run in {places} has a value of {METRIC} (yet)")
+    choices = {name for label in rows["algo"].unique() for name in (label, parse_label(label)[0])}
+    if baseline not in choices:
+        raise RunsError(f"baseline={baseline}: no run of it in {places}; valid: {', '.join(sorted(choices))}")
+    layout, tasks = lay_out(rows[["env", "algo"]].itertuples(index=False, name=None)), []
+    for panel in layout.panels:
+        algos = list(panel.lines.values())
+        lines = common_lines(curves, panel.env, algos)
+        table = seed_table(curves, panel.env, lines)
+        pairs = [(partner(algo, algos, baseline), algo) for algo in algos]
+        records = [compare(table, panel.env, against, algo) for against, algo in pairs if against is not None]
+        tasks.append(Task(panel, table, lines.index, records))
+    return layout, tasks
+
+
+def summarise(runs: Sequence[Path], baseline: str, seeds: Sequence[int] = ()) -> tuple[str, list[dict[str, Any]]]:
     """Return the text for people, and one record a pair of algorithms (`comparison.compare`).
 
     Args:
@@ -52,51 +100,37 @@ def summarise(runs: Path, baseline: str, seeds: Sequence[int] = ()) -> tuple[str
         RunsError: `runs` is no source of curves, has no evaluated return (yet), or no run of `baseline`.
     """
     # Here and not above: `--help` and a mistyped key should not wait for pandas.
-    from analysis.comparison import METRIC, common_lines, compare, partner, seed_table
-    from analysis.curves import load_curves, measurements
-    from analysis.layout import lay_out
-    from analysis.runs import RunsError, parse_label
+    from analysis.curves import load_curves
     from analysis.summary_text import LEGEND, comparison_text, panel_text, tasks_text
     from analysis.sweep import announced_runs, missing_runs, missing_text
 
-    curves = load_curves(runs, seeds)
-    rows = measurements(curves)
-    rows = rows[rows["metric"] == METRIC]
-    if rows.empty:
-        raise RunsError(f"no run in {runs} has a value of {METRIC} (yet)")
-    choices = {name for label in rows["algo"].unique() for name in (label, parse_label(label)[0])}
-    if baseline not in choices:
-        raise RunsError(f"baseline={baseline}: no run of it in {runs}; valid: {', '.join(sorted(choices))}")
-    layout = lay_out(rows[["env", "algo"]].itertuples(index=False, name=None))
-    text, records, tables = [LEGEND], [], []
-    for panel in layout.panels:
-        names = {label: name for name, label in panel.lines.items()}
-        lines = common_lines(curves, panel.env, list(names))
-        table = seed_table(curves, panel.env, lines)
-        tables.append((panel, table))
-        text.append(panel_text(panel, table, lines.index))
-        compared = 0
-        for algo in names:
-            against = partner(algo, list(names), baseline)
-            if against is not None:
-                records.append(compare(table, panel.env, against, algo))
-                text.append(comparison_text(records[-1], names[algo], names[against]))
-                compared += 1
-        if not compared:
-            text.append(
-                f"Nothing is compared: there is no other algorithm beside baseline={baseline} on this task."
-            )
+    curves = load_curves(*runs, seeds=seeds)
+    layout, tasks = compare_tasks(curves, runs, baseline)
+    text, records = [LEGEND], []
+    for task in tasks:
+        names = {label: name for name, label in task.panel.lines.items()}
+        text.append(panel_text(task.panel, task.runs, task.iterations))
+        for record in task.records:
+            text.append(comparison_text(record, names[record["algo"]], names[record["baseline"]]))
+        if not task.records:
+            text.append(nothing_compared(baseline))
         text.append("")
-    text.append(tasks_text(tables))
+        records += task.records
+    text.append(tasks_text([(task.panel, task.runs) for task in tasks]))
     if layout.shared:
         text.append(f"All runs: {layout.shared}.")
-    text.append(missing_text(missing_runs(curves, announced_runs(runs), seeds)))
+    text.append(missing_text(missing_runs(curves, announced_runs(*runs), seeds)))
     return "\n".join(text).rstrip() + "\n", records
+
+
+def nothing_compared(baseline: str) -> str:
+    """Return why a task has no comparison."""
+    return f"Nothing is compared: there is no other algorithm beside baseline={baseline} on this task."
 
 
 def work(chosen: SummaryArguments) -> None:
     logging.basicConfig(format="%(levelname)s: %(message)s")
-    text, records = summarise(Path(chosen.runs), chosen.baseline, chosen.seeds)
+    text, records = summarise(chosen.sources, chosen.baseline, chosen.seeds)
     print(text)
     print(json.dumps(records, allow_nan=False))
 

@@ -17,6 +17,7 @@ seeds, where one that never came there counts as longer than its run. Failed epi
 they are not counted. [low, high]: {LEVEL:.0%} percentile bootstrap interval over seeds, too short with few of
 them; for a difference in area it is Student's t, which is right with few, too. There is none below 2 seeds.
 """
+TOGETHER = "All environments together, in percent of the expert's return"
 AVERAGES: dict[str, Callable[..., Any]] = {
     "mean": np.mean,
     "median": np.median,
@@ -31,9 +32,22 @@ def panel_text(panel: Panel, runs: pd.DataFrame, iterations: pd.Index) -> str:
         runs: its rows, from `comparison.seed_table`.
         iterations: those that all of them have.
     """
-    named = {name: describe(runs[runs["algo"] == algo]) for name, algo in panel.lines.items()}
+    areas, finals = panel_tables(panel, runs)
+    place = panel.title.replace("\n", ", ")
+    return "\n".join([f"{place}: {extent_text(runs, iterations)}", aligned(areas), aligned(finals)])
+
+
+def extent_text(runs: pd.DataFrame, iterations: pd.Index) -> str:
+    """Return which iterations the tables of a task are of, and what its experts achieve."""
     experts = sorted(runs["expert_return"].dropna().unique())
     expert = f"; expert: {', '.join(number(value) for value in experts)}" if experts else ""
+    span = f"iterations {iterations[0]:,} to {iterations[-1]:,}" if len(iterations) else "no iteration in common"
+    return span + expert
+
+
+def panel_tables(panel: Panel, runs: pd.DataFrame) -> tuple[list[list[str]], list[list[str]]]:
+    """Return the cells of the two tables of a task, of its `seed_table`: a header, and a row an algorithm."""
+    named = {name: describe(runs[runs["algo"] == algo]) for name, algo in panel.lines.items()}
     areas = [["", "seeds", *(f"area, {average}" for average in AVERAGES)]]
     finals = [["", "final return", "% of expert", *(f"steps to {part}%" for part in PERCENT), "failed episodes"]]
     for name, values in named.items():
@@ -44,9 +58,7 @@ def panel_text(panel: Panel, runs: pd.DataFrame, iterations: pd.Index) -> str:
         finals.append(
             [name, final, number(values["percent_of_expert"]), *steps, number(values["failed_episodes"])]
         )
-    place = panel.title.replace("\n", ", ")
-    span = f"iterations {iterations[0]:,} to {iterations[-1]:,}" if len(iterations) else "no iteration in common"
-    return "\n".join([f"{place}: {span}{expert}", aligned(areas), aligned(finals)])
+    return areas, finals
 
 
 def steps_text(values: dict[str, Any], percent: int) -> str:
@@ -93,6 +105,12 @@ def comparison_text(record: dict[str, Any], algo: str, baseline: str) -> str:
 
 
 def tasks_text(panels: Sequence[tuple[Panel, pd.DataFrame]]) -> str:
+    """`tasks_table` with its heading; empty where there is none."""
+    rows = tasks_table(panels)
+    return f"{TOGETHER}\n{aligned(rows)}\n" if rows else ""
+
+
+def tasks_table(panels: Sequence[tuple[Panel, pd.DataFrame]]) -> list[list[str]]:
     """Areas over several environments in percent of the expert's return; empty where no algorithm has two of them.
 
     Every value of every environment counts alike; the bootstrap is stratified by environment.
@@ -114,9 +132,7 @@ def tasks_text(panels: Sequence[tuple[Panel, pd.DataFrame]]) -> str:
                 for average in AVERAGES.values()
             ]
             rows.append([f"{name}, {form}" if form else name, str(len(shares)), *cells])
-    if len(rows) == 1:
-        return ""
-    return "All environments together, in percent of the expert's return\n" + aligned(rows) + "\n"
+    return rows if len(rows) > 1 else []
 
 
 def with_interval(value: float | None, interval: Interval | None, digits: int = 0) -> str:

@@ -19,15 +19,19 @@ log = logging.getLogger(__name__)
 RunKey = tuple[str, str, int]  # env, algo (label), seed
 
 
-def announced_runs(source: Path) -> set[RunKey]:
-    """Read which runs the sweeps into a folder had, from the `jobs.json` that they wrote there.
+def announced_runs(*sources: Path) -> set[RunKey]:
+    """Read which runs the sweeps into some folders had, from the `jobs.json` that they wrote there.
 
     Args:
-        source: that folder, or a file in it.
+        sources: these folders, or files in them.
 
     Returns:
-        The runs. Empty if there is no such file, and, with a warning, if it can't be understood.
+        The runs. None of a folder without such a file, and, with a warning, where it can't be understood.
     """
+    return set().union(*map(_announced_in, sources))
+
+
+def _announced_in(source: Path) -> set[RunKey]:
     path = folder_of(source) / JOBS
     try:
         jobs = json.loads(path.read_text())

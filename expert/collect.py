@@ -86,7 +86,8 @@ def collect(config: Config, expert_folder: Path) -> tuple[Demonstrations, dict[s
     annotator = make_annotator(config.annotator, Reference.of(evaluation.trajectories))
     expert: list[Trajectory] = []
     failed: list[Trajectory] = []
-    progress = Progress(f"{config.env.name}: demonstrations", settings.num_trajectories, unit="trajectories")
+    label = f"{config.env.name}: demonstrations"
+    progress = Progress(label, settings.num_trajectories, unit="trajectories", stage="demonstrations")
     for trajectory in _episodes(env, policy.acting(generator)):
         (failed if annotator(trajectory) else expert).append(trajectory)
         progress.update(len(expert), f"{len(failed)} failed ones split off")

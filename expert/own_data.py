@@ -97,6 +97,11 @@ def own_expert_record(expert: Sequence[Trajectory]) -> dict[str, float | int | N
     }
 
 
+def dataset_folders(config: Config) -> dict[str, Path]:
+    """Return the folders that hold the files of the configured datasets, by key."""
+    return {key: _data_folder(key, path) for key, path in _configured(config).items()}
+
+
 def _configured(config: Config) -> dict[str, str]:
     """Return the datasets that the configuration names, by key."""
     found = {key: getattr(config.demonstrations, key) for key in KEYS}

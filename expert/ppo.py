@@ -81,6 +81,7 @@ def train_expert(config: Config, folder: Path) -> None:
         checkpoint,
         expert_of(config).recipe(),
         files=lambda: sorted(path for path in folder.glob(f"{CHECKPOINTS}/*/*") if not path.name.startswith(".")),
+        stage="expert",
     )
     record_evaluation(folder, choose_expert(config, ppo.collector.env, folder, read_rows(folder / CURVE)))
     remove_checkpoints(checkpoint)

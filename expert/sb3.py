@@ -18,6 +18,7 @@ import numpy as np
 import torch
 
 from expert.experts import Expert, ExpertConfig, record_evaluation
+from gailfe.config.extras import install
 from gailfe.config.keys import AT_LEAST_ONE, ConfigError, key
 from gailfe.config.schema import Config
 from gailfe.envs.evaluation import FRESH_SEED, Evaluator
@@ -164,7 +165,7 @@ def _algorithm(expert: SB3Config) -> Any:
     try:
         packages = [importlib.import_module(name) for name in ("stable_baselines3", "sb3_contrib")]
     except ImportError as error:
-        raise ConfigError(f"expert=sb3 needs the extra `sb3`: pip install -e '.[sb3]' ({error})") from error
+        raise ConfigError(f"expert=sb3 needs the extra `sb3`: {install('sb3')} ({error})") from error
     classes = {name.lower(): getattr(package, name) for package in packages for name in package.__all__}
     return classes[str(expert.algo)]
 

@@ -12,6 +12,7 @@ from types import ModuleType
 import numpy as np
 
 from expert.rendering import CannotRender
+from gailfe.config.extras import install
 from gailfe.storage.files import atomic
 
 GAP = 8  # pixels between two pictures
@@ -23,7 +24,7 @@ def encoder() -> ModuleType:
     try:
         return importlib.import_module("imageio_ffmpeg")
     except ImportError as error:
-        raise CannotRender(f"videos need the extra `video`: pip install -e '.[video]' ({error})") from error
+        raise CannotRender(f"videos need the extra `video`: {install('video')} ({error})") from error
 
 
 def captioned(frames: Iterable[np.ndarray], title: str, detail: str) -> Iterator[np.ndarray]:

@@ -1,17 +1,20 @@
 """How a sweep and its jobs know of each other, with every launcher: by a folder that the sweep has while it lasts.
 
-alive    a lock that the sweep's process holds; who can take it knows that the sweep has ended, in whatever way
-stop     is there once the sweep was asked to stop
-<n>      how job n ended: empty, or its error in a line; a job that was killed leaves none
+alive        a lock that the sweep's process holds; who can take it knows that the sweep has ended, in whatever way
+stop         is there once the sweep was asked to stop
+<n>          how job n ended: empty, or its error in a line; a job that was killed leaves none
+reports/<n>  how far job n is; only where the sweep watches, that is, draws its live table
 """
 
 from __future__ import annotations
 
 import contextlib
+import io
 import logging
 import os
 import secrets
 import shutil
+import sys
 import threading
 import time
 from pathlib import Path
@@ -20,6 +23,7 @@ from filelock import FileLock
 from hydra.core.hydra_config import HydraConfig
 
 from gailfe.stopping import asked, note_only, note_signals, stop
+from gailfe.storage import progress
 from gailfe.storage.files import write_text
 from gailfe.storage.locks import is_held
 
@@ -27,7 +31,7 @@ log = logging.getLogger(__name__)
 
 SWEEP = "GAILFE_SWEEP"  # environment variable of a sweep's jobs, which Hydra sets for them: the name of the folder
 PREFIX = ".sweep-"  # of that name, in the sweep's folder
-ALIVE, STOP = "alive", "stop"
+ALIVE, STOP, REPORTS = "alive", "stop", "reports"
 INTERVAL = 0.5  # seconds between a worker's looks at its sweep
 
 _leading: list[FileLock] = []  # what the sweep of this process holds, if it has one
@@ -60,6 +64,13 @@ def lead(parent: Path, tell_of_signals: bool) -> str:
     return f"+hydra.job.env_set.{SWEEP}={folder.name}"
 
 
+def watch_jobs() -> Path:
+    """Let the jobs of this process' sweep report how far they are. Returns the sweep's folder; see above."""
+    folder = Path(_leading[0].lock_file).parent
+    (folder / REPORTS).mkdir()
+    return folder
+
+
 def end_sweep(jobs: int) -> list[str | None]:
     """End the sweep of this process, whose jobs have ended.
 
@@ -90,11 +101,26 @@ def follow() -> None:
     Only Slurm's jobs are meant to outlive the command that waits for them.
     """
     folder = _folder_of_job()
+    _report(folder)
     outlives = "SlurmLauncher" in HydraConfig.get().launcher._target_
     if folder is None or _leading or outlives or not (folder / ALIVE).exists() or not note_only():
         return
     _look(folder)
     threading.Thread(target=_watch, args=(folder,), daemon=True).start()
+
+
+def _report(folder: Path | None) -> None:
+    """Report how far this process is, if its sweep watches; then its terminal doesn't show the same in lines."""
+    watched = folder is not None and (folder / REPORTS).is_dir()
+    progress.report_into(folder / REPORTS / str(HydraConfig.get().job.num) if folder and watched else None)
+    if not watched:
+        return
+    progress.publish(progress.Report("starting"))
+    if isinstance(sys.stdout, io.TextIOWrapper):
+        sys.stdout.reconfigure(line_buffering=True)  # as on a terminal, though the sweep passes it on
+    for handler in logging.getLogger().handlers:
+        if not isinstance(handler, logging.FileHandler):  # the log in the run's folder has them
+            handler.addFilter(lambda record: record.name != progress.__name__)
 
 
 def _folder_of_job() -> Path | None:

@@ -1,71 +1,137 @@
-"""The jobs of a sweep: all combinations of its arguments, without what has no meaning in some of them.
-
-`-m algo=gail,gailfe algo.failures.window=null,50` is three jobs: GAIL has no failures.window. It is left out
-there, and what remains is the same job twice.
-"""
+"""How far the jobs of a sweep are, as the files tell that `following` describes."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from functools import cache
+import contextlib
+import heapq
+import json
+import math
+import time
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
 
-from hydra._internal.core_plugins.basic_sweeper import BasicSweeper
-from hydra.core.override_parser.overrides_parser import OverridesParser
-from omegaconf import DictConfig, ListConfig, OmegaConf
+from gailfe.following import REPORTS
+from gailfe.storage.names import EXPERT_RECORD
+from gailfe.storage.progress import Report, read_report
 
-from gailfe.config.mistakes import composed, is_group
-
-Job = tuple[str, ...]  # its overrides
-
-
-def expand(arguments: Sequence[str]) -> list[Job]:
-    """Return all combinations of a sweep's arguments, as Hydra's own sweeper makes them."""
-    parsed = OverridesParser.create().parse_overrides(list(arguments))
-    (jobs,) = BasicSweeper.split_arguments(parsed, None)
-    return [tuple(job) for job in jobs]
+WAITING, DONE, FAILED, STOPPED = "waiting", "done", "failed", "stopped"  # states; any other is a stage
 
 
-def meaningful(jobs: Sequence[Sequence[str]]) -> tuple[list[Job], list[str]]:
-    """Leave out of each job the keys that its options lack and those of another job have; then each job once.
+@dataclass
+class Job:
+    """One job, as far as its sweep knows."""
 
-    Hydra must be initialised. A key that no job's options have stays: the check of the jobs refuses it.
+    label: str
+    folder: Path | None = None  # of its run
+    report: Report | None = None  # the latest; None before it starts
+    seen: float = 0.0  # when it came [s, monotonic]
+    stamp: int = 0  # of its file
+    ending: str | None = None  # how it ended: "", or its error; None: it goes on
+    ended: float = 0.0  # when [s, monotonic]
+    expert: float | None = None  # the expert's mean return
+
+    @property
+    def state(self) -> str:
+        if self.ending is not None:
+            return STOPPED if self.ending.startswith("stopped by") else FAILED if self.ending else DONE
+        return WAITING if self.report is None else self.report.stage
+
+    @property
+    def runs(self) -> bool:
+        return self.state not in (WAITING, DONE, FAILED, STOPPED)
+
+    def left(self, now: float) -> float | None:
+        """Seconds until its stage is done, at the time `now`; None if unknown."""
+        if not self.runs or self.report is None or self.report.left is None:
+            return None
+        return max(0.0, self.report.left - (now - self.seen))
+
+
+def job_labels(names: Sequence[Mapping[str, Any]], overrides: Sequence[Sequence[str]]) -> tuple[str, list[str]]:
+    """Name jobs by env, algo, seed, and the overrides that they don't all have.
 
     Returns:
-        The jobs; and a line for each key and option that lacks it.
+        What the parts of a name are, and the names.
+
+    >>> job_labels([{"env": "ant", "algo": "gail", "seed": 0}] * 2, [["algo.gamma=0.9"], ["algo.gamma=0.8"]])
+    ('env/algo/seed/gamma', ['ant/gail/0/0.9', 'ant/gail/0/0.8'])
     """
-    names = {_name(item) for job in jobs for item in job}
-    groups = {name for name in names if is_group(name.lstrip("+~"))}
-    # With + a key may be new, with ~ it is to be deleted, and hydra.* is no part of an option.
-    keys = {name for name in names - groups if name[:1] not in "+~" and not name.startswith("hydra.")}
-
-    @cache
-    def options(chosen: Job) -> DictConfig | None:
-        return composed(chosen)
-
-    @cache
-    def lacking(chosen: Job) -> set[str]:
-        config = options(chosen)
-        return set() if config is None else {key for key in keys if not _has(config, key)}
-
-    choices = [tuple(item for item in job if _name(item) in groups) for job in jobs]
-    nowhere = set.intersection(*(lacking(chosen) for chosen in choices)) if choices else set()
-    kept, notes = [], []
-    for job, chosen in zip(jobs, choices, strict=True):
-        left_out = {_name(item) for item in job} & (lacking(chosen) - nowhere)
-        kept.append(tuple(item for item in job if _name(item) not in left_out))
-        for key in sorted(left_out):
-            group, config = key.partition(".")[0], options(chosen)
-            option = None if config is None else OmegaConf.select(config, f"{group}.name")
-            notes.append(f"{group}={option} has no {key}: it is left out there")
-    return list(dict.fromkeys(kept)), list(dict.fromkeys(notes))
+    values = [dict(override.partition("=")[::2] for override in given) for given in overrides]
+    keys = dict.fromkeys(key for given in values for key in given if key not in ("env", "algo", "seed"))
+    differing = [key for key in keys if len({given.get(key) for given in values}) > 1]
+    labels = [
+        "/".join(
+            [*(str(name[part]) for part in ("env", "algo", "seed")), *(given.get(key, "") for key in differing)]
+        )
+        for name, given in zip(names, values, strict=True)
+    ]
+    return "/".join(["env", "algo", "seed", *(key.lstrip("+~").rpartition(".")[2] for key in differing)]), labels
 
 
-def _name(item: str) -> str:
-    return item.partition("=")[0]
+class Jobs:
+    """All jobs of a sweep.
+
+    Args:
+        folder: of the sweep while it lasts, with the files of `following`.
+        title: of the table.
+        naming: what the parts of the jobs' labels are.
+        jobs: by their numbers. Those of a study are not known: they join as they start.
+        last_stage: what the jobs end with; how long it takes tells how long the sweep does.
+    """
+
+    def __init__(self, folder: Path, title: str, naming: str, jobs: Sequence[Job], last_stage: str) -> None:
+        self.title, self.naming = title, naming
+        self.jobs = dict(enumerate(jobs))
+        self._folder = folder
+        self._last_stage = last_stage
+        self._whole: dict[int, float] = {}  # seconds that the last stage takes, by number of the job
+        self.began = time.monotonic()
+
+    def look(self) -> None:
+        """Read what is new."""
+        now = time.monotonic()
+        for number, path in _numbered(self._folder / REPORTS):
+            job = self.jobs.setdefault(number, Job(f"job {number}"))
+            with contextlib.suppress(OSError, ValueError, TypeError):
+                stamp = path.stat().st_mtime_ns
+                if stamp != job.stamp:
+                    job.report, job.seen, job.stamp = read_report(path), now, stamp
+                    self._measure(number, job.report)
+            if job.expert is None and job.folder is not None and job.state == "imitation":
+                with contextlib.suppress(OSError, ValueError, TypeError, KeyError):  # own data may lack it
+                    job.expert = float(json.loads((job.folder / EXPERT_RECORD).read_text())["eval_return_mean"])
+        for number, path in _numbered(self._folder):
+            job = self.jobs.setdefault(number, Job(f"job {number}"))
+            if job.ending is None:
+                with contextlib.suppress(OSError):
+                    job.ending, job.ended = path.read_text(encoding="utf-8"), now
+
+    def time_left(self, now: float) -> float | None:
+        """Estimate the seconds until all jobs are done, as many at a time as now; None before there is a basis."""
+        open_jobs = [job for job in self.jobs.values() if job.ending is None]
+        if not open_jobs:
+            return 0.0
+        whole = sum(self._whole.values()) / len(self._whole) if self._whole else math.nan
+        slots = [self._rest(job, whole, now) for job in open_jobs if job.runs] or [0.0]
+        heapq.heapify(slots)
+        for job in open_jobs:
+            if not job.runs:
+                heapq.heapreplace(slots, slots[0] + whole)
+        return None if any(map(math.isnan, slots)) else max(slots)
+
+    def _rest(self, job: Job, whole: float, now: float) -> float:
+        left = job.left(now)
+        if job.state == self._last_stage:
+            return whole if left is None else left
+        return (left or 0.0) + whole
+
+    def _measure(self, number: int, report: Report) -> None:
+        if report.stage == self._last_stage and report.left is not None and report.done < report.total:
+            self._whole[number] = report.left * report.total / (report.total - report.done)
 
 
-def _has(config: DictConfig, key: str) -> bool:
-    """Whether a composed configuration has a key, with or without a value."""
-    path, _, name = key.rpartition(".")
-    node = OmegaConf.select(config, path) if path else config
-    return isinstance(node, ListConfig) or (isinstance(node, DictConfig) and name in list(node))
+def _numbered(folder: Path) -> Iterator[tuple[int, Path]]:
+    with contextlib.suppress(OSError):
+        yield from ((int(path.name), path) for path in folder.iterdir() if path.name.isdecimal())

@@ -19,6 +19,7 @@ from gailfe.envs.making import check_env
 from gailfe.envs.trajectory import Annotator, Demonstrations, Trajectory
 from gailfe.given import Environment, Given, configure, digest, environment, trajectories
 from gailfe.nn.acting import Act
+from gailfe.nn.onnx_file import save_onnx
 from gailfe.nn.policy import GaussianPolicy
 from gailfe.nn.policy_file import POLICY_FILES, read_policy, save_policy
 from gailfe.pipeline import held
@@ -85,6 +86,15 @@ class Policy:
     def save(self, folder: str | Path) -> None:
         """Write it to `folder`, for `load_policy`."""
         save_policy(Path(folder), self._network)
+
+    def to_onnx(self, file: str | Path) -> None:
+        """Write the mean action, as `predict` gives it, to an ONNX file: `observation` (n, obs_dim) → `action`.
+
+        Raises:
+            ConfigError: without the extra `onnx`.
+            RuntimeError: if onnxruntime computes other actions than this policy.
+        """
+        save_onnx(Path(file), self._network)
 
 
 def load_policy(folder: str | Path) -> Policy:

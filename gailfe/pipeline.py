@@ -6,11 +6,12 @@ A dataset of the user can replace the first two stages.
 from __future__ import annotations
 
 import contextlib
+import json
 import logging
 import os
 import shutil
 import socket
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
@@ -24,7 +25,8 @@ from expert.contamination import check_contamination, contaminate_own
 from expert.demonstrations import load_demonstrations
 from expert.experts import expert_of, make_expert
 from expert.own_data import KEYS as DATASETS
-from expert.own_data import check_own_data, load_own_data, own_data_recipe, own_expert_record
+from expert.own_data import check_own_data, dataset_folders, load_own_data, own_data_recipe, own_expert_record
+from expert.policy_video import PolicyFilm
 from expert.subsampling import choose_pairs
 from gailfe.config.keys import Refusal
 from gailfe.config.schema import Config
@@ -35,7 +37,8 @@ from gailfe.storage.files import atomic, remove_partials, write_json, write_text
 from gailfe.storage.locks import run_lock
 from gailfe.storage.names import CONFIG, EVALUATION, EXPERT_RECORD
 from gailfe.storage.store import Store, artifact_key
-from gailfe.storage.tracking import check_tracking
+from gailfe.storage.wandb_artifacts import Input, demonstrations_input, expert_input, log_collection
+from gailfe.storage.wandb_run import check_tracking
 from gailfe.training import train
 
 log = logging.getLogger(__name__)
@@ -108,16 +111,35 @@ def _run(config: Config, folder: Path) -> None:
     remove_partials(folder)
     if own:
         expert, failed = load_own_data(config)
+        tracked = [
+            demonstrations_input(inputs[key], found, {"dataset": key})
+            for key, found in dataset_folders(config).items()
+        ]
         write_json(folder / EXPERT_RECORD, own_expert_record(expert))
         if config.demonstrations.contamination > 0:
             expert, failed = contaminate_own(Demonstrations(expert, failed), config.demonstrations)
     else:
         store = Store(Path(config.paths.artifacts))
         expert_folder = make_expert(config, store)
-        expert, failed = load_demonstrations(make_demonstrations(config, store, expert_folder))
+        demonstrations_folder = make_demonstrations(config, store, expert_folder)
+        expert, failed = load_demonstrations(demonstrations_folder)
+        tracked = _stages_for_wandb(config, expert_folder, demonstrations_folder, inputs)
         with atomic(folder / EXPERT_RECORD) as partial:
             shutil.copyfile(expert_folder / EVALUATION, partial)
-    imitate(config, folder, Demonstrations(expert, failed), recipe)
+    imitate(config, folder, Demonstrations(expert, failed), recipe, inputs=tracked)
+
+
+def _stages_for_wandb(
+    config: Config, expert_folder: Path, demonstrations_folder: Path, recipe: dict[str, Any]
+) -> list[Input]:
+    """Describe the results of stages 1 and 2 to W&B, which also gets to know that one came from the other."""
+    if not config.tracking.wandb:
+        return []
+    evaluation = json.loads((expert_folder / EVALUATION).read_text())
+    expert = expert_input(recipe["expert"], expert_folder, {"expert": config.expert.name, **evaluation})
+    demonstrations = demonstrations_input(artifact_key(recipe), demonstrations_folder, recipe)
+    log_collection(config, expert, demonstrations)
+    return [expert, demonstrations]
 
 
 def imitate(
@@ -126,16 +148,19 @@ def imitate(
     demonstrations: Demonstrations,
     recipe: dict[str, Any],
     annotator: Annotator | None = None,
+    inputs: Sequence[Input] = (),
 ) -> None:
     """Run stage 3 in `folder`, which also gets the configuration.
 
     Args:
         annotator: of the agent's own episodes; None: the configured one.
+        inputs: the files behind `demonstrations`, for W&B.
     """
     expert, failed = demonstrations
     with atomic(folder / CONFIG) as partial:
         OmegaConf.save(OmegaConf.create(asdict(config)), partial)
     annotator = annotator or make_annotator(config.annotator, Reference.of(expert))
     chosen = list(choose_pairs(expert, config.demonstrations, config.seed))
-    train(config, folder, Demonstrations(chosen, failed), annotator, recipe)
+    film = PolicyFilm(config.env) if config.tracking.wandb and config.tracking.videos else None
+    train(config, folder, Demonstrations(chosen, failed), annotator, recipe, inputs, film)
     log.info("%s: done", folder)

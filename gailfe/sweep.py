@@ -13,13 +13,14 @@ from hydra._internal.core_plugins.basic_sweeper import BasicSweeper
 from hydra.experimental.callback import Callback
 from omegaconf import DictConfig, read_write
 
+from gailfe.combinations import expand, meaningful
 from gailfe.composing import composition_done, full_error
 from gailfe.config.checks import parse
 from gailfe.config.folders import check_paths, fixed_arguments, job_subfolder
 from gailfe.config.keys import ConfigError
 from gailfe.config.mistakes import explain
-from gailfe.following import end_sweep, lead
-from gailfe.jobs import expand, meaningful
+from gailfe.following import end_sweep, lead, watch_jobs
+from gailfe.jobs import Job, Jobs, job_labels
 from gailfe.stopping import Stopped, asked, check_asked
 from gailfe.storage.files import write_json
 from gailfe.storage.names import JOBS
@@ -29,6 +30,7 @@ log = logging.getLogger(__name__)
 
 BASIC = f"{BasicSweeper.__module__}.{BasicSweeper.__name__}"
 JOBS_SWEEPER = "hydra_plugins.gailfe_sweeper.JobsSweeper"  # which leaves out what has no meaning in a job
+LAST_STAGES = {"run": "imitation", "train": "expert", "collect": "demonstrations"}  # of a job, by its command
 
 
 class SweepReport(Callback):
@@ -36,6 +38,7 @@ class SweepReport(Callback):
 
     def __init__(self) -> None:
         self._jobs: dict[str, dict[str, Any]] = {}  # by subfolder, in the order of their numbers
+        self._overrides: list[list[str]] = []  # of each of them
 
     def on_run_start(self, config: DictConfig, **kwargs: Any) -> None:
         """Check the folders of a single job, before Hydra makes the job's own. Raises SystemExit."""
@@ -52,7 +55,7 @@ class SweepReport(Callback):
         _check_paths(config)
         if not enumerates(config.hydra):
             _start_study(config)
-            _begin(config)
+            self._begin(config)
             return
         with read_write(config), read_write(config.hydra):
             # Neighbouring jobs have different environments, so that the first ones train different experts side
@@ -77,9 +80,24 @@ class SweepReport(Callback):
                     f"part of a run's numbers ({' '.join(overrides)})"
                 )
             self._jobs[subfolder] = names
+            self._overrides.append(overrides)
         folder = Path(config.hydra.sweep.dir)
         write_json(folder / JOBS, _announced(folder / JOBS) | self._jobs)
-        _begin(config)
+        self._begin(config)
+
+    def _begin(self, config: DictConfig) -> None:
+        folder, launcher = Path(config.hydra.sweep.dir), config.hydra.launcher._target_
+        # The basic launcher's jobs are in this process, and hear of signals as it does. Slurm's outlive it.
+        override = lead(folder, not launcher.endswith(("BasicLauncher", "SlurmLauncher")))
+        with read_write(config), read_write(config.hydra):
+            config.hydra.overrides.hydra = [*config.hydra.overrides.get("hydra", []), override]
+        from gailfe.live import begin, wanted  # only here: every job imports this module, and needs no rich
+
+        if wanted():
+            naming, labels = job_labels(list(self._jobs.values()), self._overrides)
+            jobs = [Job(label, folder / name) for label, name in zip(labels, self._jobs, strict=True)]
+            last_stage = LAST_STAGES.get(config.hydra.job.name, "imitation")
+            begin(Jobs(watch_jobs(), str(folder), naming if jobs else "job", jobs, last_stage))
 
     def on_multirun_end(self, config: DictConfig, **kwargs: Any) -> None:
         """Report how the sweep ended; of a study, its best trial.
@@ -118,19 +136,20 @@ class SweepReport(Callback):
         log.info("all %d jobs are done", len(folders))
 
 
+class EndLive(Callback):
+    """Ends the live table when all jobs have ended: what is printed after that is below it."""
+
+    def on_multirun_end(self, config: DictConfig, **kwargs: Any) -> None:
+        from gailfe.live import end
+
+        end()
+
+
 def _check_paths(config: DictConfig) -> None:
     try:
         check_paths(config.paths)
     except ConfigError as error:
         raise SystemExit(f"error: {error}") from error
-
-
-def _begin(config: DictConfig) -> None:
-    launcher = config.hydra.launcher._target_
-    # The basic launcher's jobs are in this process, and hear of signals as it does. Slurm's outlive it.
-    override = lead(Path(config.hydra.sweep.dir), not launcher.endswith(("BasicLauncher", "SlurmLauncher")))
-    with read_write(config), read_write(config.hydra):
-        config.hydra.overrides.hydra = [*config.hydra.overrides.get("hydra", []), override]
 
 
 def _announced(path: Path) -> dict[str, Any]:

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import logging
 import time
-from collections.abc import Callable, Container, Iterable
+from collections.abc import Callable, Container, Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -18,6 +18,7 @@ from gailfe.envs.evaluation import Evaluator
 from gailfe.envs.trajectory import Annotator, Demonstrations
 from gailfe.nn.policy_file import save_policy
 from gailfe.recipe import CHECKPOINT, differences
+from gailfe.reporting import Film, Reporter
 from gailfe.soundness import Watch, check_finite
 from gailfe.stopping import asked, check_asked, listening
 from gailfe.storage.checkpoint import CheckpointError, load_checkpoint, save_checkpoint
@@ -26,7 +27,8 @@ from gailfe.storage.finished import write_summary
 from gailfe.storage.names import METRICS, RECIPE
 from gailfe.storage.progress import Progress
 from gailfe.storage.store import ArtifactError, artifact_key, check_files, checksums
-from gailfe.storage.tracking import MetricsFile, Row, columns, read_rows, rows_checksum, start_wandb
+from gailfe.storage.tracking import MetricsFile, Row, columns, read_rows, rows_checksum
+from gailfe.storage.wandb_artifacts import Input
 
 log = logging.getLogger(__name__)
 
@@ -59,6 +61,7 @@ def iterate(
     report: Callable[[Row], None] = lambda row: None,
     files: Callable[[], Iterable[Path]] = tuple,
     keep: Callable[[int], None] = lambda iteration: None,
+    stage: str = "imitation",
 ) -> Done:
     """Train until `schedule.total`, or until `learner` has finished; from the checkpoint if there is one.
 
@@ -75,6 +78,7 @@ def iterate(
         files: those beside `rows` that `evaluate` has written and that are needed at the end. Where one is not as
             a checkpoint has it, that one can't be gone on from.
         keep: is called after every checkpoint, with the number of its iteration.
+        stage: the name of the stage for who watches.
 
     Returns:
         What has been done: more than `schedule.total` if an earlier process had a larger budget.
@@ -89,7 +93,7 @@ def iterate(
     metrics = MetricsFile(rows, columns(learner.METRICS), keep=done)
     steps = learner.steps_per_iteration
     scale, unit = (steps, "steps") if steps else (1, "iterations")
-    progress = Progress(label, schedule.total * scale, done * scale, unit)
+    progress = Progress(label, schedule.total * scale, done * scale, unit, stage=stage, scale=scale)
     watch = Watch(label)
     saved = done
     while done < schedule.total and not learner.finished:
@@ -116,6 +120,7 @@ def iterate(
             save_checkpoint(checkpoint, state | {"learner": learner.state_dict()})
             keep(done)
             saved = done
+        progress.evaluated = row.get("eval_return_mean", progress.evaluated)
         progress.update(done * scale, _note(row))
         if stop:
             check_asked()
@@ -160,21 +165,26 @@ def _note(row: Row) -> str:
 
 
 def train(
-    config: Config, folder: Path, demonstrations: Demonstrations, annotator: Annotator, recipe: dict[str, Any]
+    config: Config,
+    folder: Path,
+    demonstrations: Demonstrations,
+    annotator: Annotator,
+    recipe: dict[str, Any],
+    inputs: Sequence[Input] = (),
+    film: Film | None = None,
 ) -> None:
     """Imitate for `config.env.num_iterations`, from the last checkpoint in `folder` if there is one.
 
     Writes metrics.csv (a row an iteration), checkpoint/, policy.safetensors at each checkpoint, and summary.json.
+
+    Args:
+        inputs, film: what W&B gets to know of the files behind `demonstrations`, and what films the policy for it.
     """
     write_json(folder / RECIPE, recipe)
     learner = make_learner(config, demonstrations, annotator)
     evaluator = Evaluator(config.env, config.evaluation.episodes, config.seed)
-    wandb_run = start_wandb(config, folder, artifact_key({"experiment": config.study, **recipe})[:16])
-
-    def report(row: Row) -> None:
-        if wandb_run is not None:
-            wandb_run.log(row, step=row["iteration"])  # so that rows made again after a resume coincide
-
+    run_id = artifact_key({"experiment": config.study, **recipe})[:16]
+    reporter = Reporter(config, folder, learner, run_id, inputs, film)
     total = config.env.num_iterations
     done = iterate(
         learner,
@@ -188,11 +198,10 @@ def train(
         folder / METRICS,
         folder / CHECKPOINT,
         recipe,
-        report,
+        reporter.row,
         keep=lambda iteration: save_policy(folder, learner.policy, iteration),
     )
-    if wandb_run is not None:
-        wandb_run.finish()
     save_policy(folder, learner.policy, done.iterations)  # again, for a process that was killed before it did
+    reporter.finish(done.iterations)
     last_row = read_rows(folder / METRICS)[-1]
     write_summary(folder, {**done._asdict(), "stopped_early": learner.finished, "last_row": last_row})

@@ -36,6 +36,7 @@ EDGES: dict[str, tuple[list[Any], list[Any]]] = {
     "seed": SEEDS,
     "device": (["cpu", "cuda", "cuda:12"], ["gpu", "cpu:0", "cuda:", "mps", ""]),
     "experiment": NAME,
+    "study": NAME,
     "checkpoint_every": COUNT,
     "episodes": COUNT,
     "env.name": NAME,
@@ -81,6 +82,7 @@ EDGES: dict[str, tuple[list[Any], list[Any]]] = {
     "demonstrations.weaker_returns": ([[0.5], [0.1, 0.9]], [[], [0.0], [0.5, 1.0], [NAN]]),
     "evaluation.every": COUNT,
     "evaluation.episodes": COUNT,
+    "tracking.artifact_mb": ([0.0, 1e6], [-1.0, NAN]),
     "tracking.mode": (["offline", "online"], ["disabled", "Online"]),
 }
 NAMES_AND_WORDS = {key for key, (taken, _) in EDGES.items() if isinstance(taken[0], str)}

@@ -7,10 +7,11 @@ import pandas as pd
 import pytest
 from run_folders import announce, drawn_lines, make_run, make_sweep
 
+from analysis import figure1
 from analysis.aggregate import seed_lines
 from analysis.curves import COLUMNS, load_curves, measurements, save_curves
 from analysis.panels import draw_panels
-from analysis.runs import RunsError
+from analysis.runs import EXPERT, RunsError
 from analysis.sweep import announced_runs, missing_runs
 from gailfe.config.folders import job_subfolder
 
@@ -162,3 +163,28 @@ def test_a_run_whose_algorithm_stopped_early_lacks_nothing(tmp_path, stopped_ear
     folder = make_run(tmp_path, iterations=3, budget=9, evaluated={3: 100.0})
     (folder / "summary.json").write_text(json.dumps({"iterations": 3, "stopped_early": stopped_early}))
     assert missing_runs(load_curves(tmp_path), set()) == missing
+
+
+def test_runs_of_several_places_make_one_table_each_run_once(tmp_path):
+    for seed in (0, 1):
+        make_run(tmp_path / "study", algo="gailfe", seed=seed)
+        make_run(tmp_path / "other", algo="gail", seed=seed)
+    other = tmp_path / "results"
+    save_curves(load_curves(tmp_path / "other"), other)
+    together = load_curves(tmp_path / "study", other)
+    assert set(measurements(together)["algo"]) == {"gail", "gailfe"}
+    experts = together[(together["algo"] == EXPERT) & (together["metric"] == "eval_return_mean")]
+    assert len(experts) == 1, "the expert that both places share"
+    assert set(load_curves(tmp_path / "study", other, seeds=[1])["seed"]) == {0, 1}, "0 is the expert's"
+    with pytest.raises(RunsError, match=r"study and .*hopper/gailfe/seed=0; valid: each run once"):
+        load_curves(tmp_path / "study", other, tmp_path / "study" / "hopper")
+
+
+def test_figure_of_several_places_is_told_where_to_write(tmp_path, capsys):
+    make_run(tmp_path / "a", algo="gail")
+    make_run(tmp_path / "b", algo="gailfe")
+    runs = f"runs={tmp_path / 'a'},{tmp_path / 'b'}"
+    assert figure1.main([runs]) == 1
+    assert "out=<folder> says where to write" in capsys.readouterr().err
+    assert figure1.main([runs, f"out={tmp_path / 'out'}", "formats=png"]) == 0
+    assert set(load_curves(tmp_path / "out")["algo"]) == {"gail", "gailfe", EXPERT}

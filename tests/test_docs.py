@@ -1,15 +1,19 @@
-"""The pages: what they link to is there."""
+"""The pages: what they link to is there, what they repeat is as in the code, and the site is built of them."""
 
 from __future__ import annotations
 
 import ast
 import re
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
 
+from gailfe.config import reference
+
 ROOT = Path(__file__).parents[1]
-PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md"))]
+PAGES = [ROOT / "README.md", ROOT / "CONTRIBUTING.md", *sorted((ROOT / "docs").rglob("*.md"))]
 
 
 def links(page: Path) -> list[tuple[str, Path, str]]:
@@ -43,3 +47,35 @@ def test_the_method_names_functions_and_tests_that_exist_where_it_says() -> None
             ]
             assert found, f"{name} is not in {file.relative_to(ROOT)}"
             inside = found[0].body
+
+
+def test_the_code_on_the_methods_page_is_that_of_the_files_it_links_to() -> None:
+    page = ROOT / "docs" / "method.md"
+    sources = [unindented(file.read_text()) for _, file, _ in links(page) if file.suffix == ".py"]
+    blocks = re.findall(r"^```python\n(.*?)^```", page.read_text(), re.MULTILINE | re.DOTALL)
+    assert blocks
+    for block in blocks:
+        assert any(unindented(block) in source for source in sources), block
+
+
+def unindented(code: str) -> str:
+    return "\n".join(line.strip() for line in code.splitlines())
+
+
+def test_the_configuration_reference_is_that_of_the_code() -> None:
+    written = (ROOT / "docs" / "configuration.md").read_text()
+    assert written == reference.page(), "python -m gailfe.config.reference > docs/configuration.md"
+
+
+def test_the_site_is_built_without_warnings(tmp_path: Path) -> None:
+    pytest.importorskip("sphinx")
+    command = [sys.executable, "-m", "sphinx", "-q", "-W", "--keep-going", "-c", "docs", ".", str(tmp_path)]
+    done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True)
+    assert done.returncode == 0, done.stdout + done.stderr
+    front = (tmp_path / "docs" / "index.html").read_text()
+    for page in PAGES[1:]:  # the README is GitHub's alone
+        assert f"{page.stem}.html" in front or page.stem == "index", f"the table of contents lacks {page.name}"
+    method = (tmp_path / "docs" / "method.html").read_text()
+    assert "<math" in method
+    assert re.search(r'href="../code/gailfe/algorithms/discriminator.py.html#L-\d+"', method)
+    assert 'id="gailfe.imitate"' in (tmp_path / "docs" / "python.html").read_text()

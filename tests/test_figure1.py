@@ -188,7 +188,7 @@ def test_help_explains_every_key_without_loading_pandas_or_matplotlib():
     shown = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=300)
     assert shown.returncode == 0, shown.stderr
     for key in (
-        "runs=runs/figure1",
+        "runs=[runs/figure1]",
         "out=null",
         "metric=eval_return_mean",
         "formats=[png,pdf]",

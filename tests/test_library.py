@@ -27,6 +27,7 @@ from gailfe.given import trajectories
 from gailfe.library import Policy
 
 ROOT = Path(__file__).parents[1]
+PAGE = ROOT / "docs" / "python.md"
 PENDULUM = [make_trajectory(20, seed=i, dims=(3, 1), terminated=False) for i in range(2)]
 FAILED = [make_trajectory(10, seed=5, dims=(3, 1))]
 TINY: dict[str, Any] = {
@@ -205,11 +206,11 @@ def test_stable_baselines3_evaluates_a_policy_as_we_do() -> None:
     assert -17 * 10 < mean < 0
 
 
-def test_the_example_of_the_readme_runs(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_example_of_the_docs_runs(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     pytest.importorskip("stable_baselines3")
     monkeypatch.chdir(tmp_path)
     (tmp_path / "expert").symlink_to(ROOT / "expert")
-    (code,) = re.findall(r"<!-- library -->\n```python\n(.*?)```", (ROOT / "README.md").read_text(), re.DOTALL)
+    (code,) = re.findall(r"<!-- library -->\n```python\n(.*?)```", PAGE.read_text(), re.DOTALL)
     for long, short in (("num_iterations=100", "num_iterations=1"), ("episodes=10)", "episodes=1)")):
         assert long in code
         code = code.replace(long, short)

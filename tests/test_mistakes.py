@@ -65,13 +65,9 @@ def test_command_lines_that_cannot_be_composed_end_in_a_line_with_what_was_meant
     said = refused(tmp_path, "--config-dir", "my", "env=mime")
     assert said.startswith("error: env=mime: there is no such option; valid: ant, halfcheetah, hopper, mine, ")
     assert said.endswith("; did you mean mine?\n")
-    said = refused(tmp_path, "enviroment=hopper")
-    assert said == "error: enviroment=hopper: there is no key or group enviroment; did you mean env?\n"
-    said = refused(tmp_path, "-m", "algo=gail,gailfe", "+algo.failures.windw=1", "algo.gamma=0.9,0.8")
-    assert (
-        said.splitlines()[0]
-        == "error: algo.failures.windw: there is no such key; did you mean algo.failures.window?"
-    )
-    assert len(said.splitlines()) == 2
+    said = refused(tmp_path, "-m", "algo=gailfe", "+algo.failures.windw=1", "algo.gamma=0.9,0.8")
+    first, second = said.splitlines()
+    assert first == "error: algo.failures.windw: there is no such key; did you mean algo.failures.window?"
+    assert second == "  in the job algo=gailfe +algo.failures.windw=1 algo.gamma=0.9"
     said = refused(tmp_path, "algo.gama=0.9", HYDRA_FULL_ERROR="1")
     assert "Traceback" in said

@@ -109,5 +109,5 @@ def test_keys_are_checked_with_the_rest_of_the_configuration(override: str, said
 @pytest.mark.parametrize("package", ["stable_baselines3", "sb3_contrib"])
 def test_a_missing_package_names_the_extra(package: str, sac: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(sys.modules, package, None)
-    with pytest.raises(ConfigError, match=r"extra `sb3`: pip install -e '.\[sb3\]'"):
+    with pytest.raises(ConfigError, match=r"extra `sb3`: pip install -c constraints.txt -e '.\[sb3\]'"):
         load_sb3(compose(sac, "sac"))

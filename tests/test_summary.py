@@ -28,18 +28,18 @@ def make_runs(root: Path, algo: str, finals: list[float], others: str = "", firs
 
 def records(root: Path, baseline: str = "gail") -> dict[str, dict]:
     """The JSON records by the label of the algorithm."""
-    return {record["algo"]: record for record in summarise(root, baseline)[1]}
+    return {record["algo"]: record for record in summarise([root], baseline)[1]}
 
 
 def test_only_the_chosen_seeds_count_and_a_seed_that_is_not_there_is_refused(tmp_path):
     make_runs(tmp_path, "gail", [1000.0, 1100.0, 9000.0])
     make_runs(tmp_path, "gailfe", [1800.0, 1900.0, 9000.0])
-    text, (record,) = summarise(tmp_path, "gail", seeds=[0, 1])
+    text, (record,) = summarise([tmp_path], "gail", seeds=[0, 1])
     assert (record["n_seeds"], record["auc_baseline"], record["auc_algo"]) == (2, 787.5, 1387.5)
     assert record["percent_of_expert_algo"] == 92.5  # the expert's own row has no seed to choose
     assert "Not complete" not in text
     with pytest.raises(RunsError, match=r"seeds=\[0, 7\].*\[0, 1, 2\]"):
-        summarise(tmp_path, "gail", seeds=[0, 7])
+        summarise([tmp_path], "gail", seeds=[0, 7])
 
 
 def test_last_line_of_the_command_is_json_with_the_documented_keys(tmp_path):
@@ -84,7 +84,7 @@ def recomputed(curves: pd.DataFrame, env: str, algo: str) -> pd.DataFrame:
 
 @pytest.mark.parametrize("env", ["halfcheetah", "hopper"])
 def test_every_number_comes_from_the_committed_table_with_pandas_alone(env):
-    record = next(record for record in summarise(COMMITTED, "gail")[1] if record["env"] == env)
+    record = next(record for record in summarise([COMMITTED], "gail")[1] if record["env"] == env)
     curves = pd.read_parquet(COMMITTED)
     gail, gailfe = recomputed(curves, env, "gail"), recomputed(curves, env, "gailfe")
     for side, table in (("baseline", gail), ("algo", gailfe)):
@@ -107,7 +107,7 @@ def test_every_number_comes_from_the_committed_table_with_pandas_alone(env):
 def test_nothing_is_called_faster_where_the_interval_holds_zero(tmp_path):
     make_runs(tmp_path, "gail", [1000.0, 1100.0, 1200.0])
     make_runs(tmp_path, "gailfe", [1010.0, 1150.0, 2000.0])  # above GAIL in every seed, mostly by luck
-    text, (record,) = summarise(tmp_path, "gail")
+    text, (record,) = summarise([tmp_path], "gail")
     assert record["auc_difference"] > 0
     assert record["verdict"] == "undecided"
     assert "Neither is called faster" in text
@@ -117,7 +117,7 @@ def test_nothing_is_called_faster_where_the_interval_holds_zero(tmp_path):
 def test_single_seed_has_numbers_but_no_interval_and_the_text_says_so(tmp_path):
     make_runs(tmp_path, "gail", [1000.0])
     make_runs(tmp_path, "gailfe", [2000.0])
-    text, (record,) = summarise(tmp_path, "gail")
+    text, (record,) = summarise([tmp_path], "gail")
     assert (record["n_seeds"], record["auc_difference"], record["probability_of_improvement"]) == (1, 750.0, 1.0)
     assert record["auc_difference_ci95"] is record["probability_of_improvement_ci95"] is record["verdict"] is None
     assert record["auc_ci95_algo"] is None
@@ -139,14 +139,14 @@ def test_each_algorithm_meets_the_baseline_on_its_own_demonstrations(tmp_path):
     make_runs(tmp_path, "gail", [400.0, 500.0], mixed)
     make_runs(tmp_path, "gailfe", [900.0, 1000.0], f",algo.failures.rule=fixed{mixed}")
     make_runs(tmp_path, "gailfe", [950.0, 1050.0], f",algo.failures.rule=fixed{clean}")
-    found = {record["algo"]: record["baseline"] for record in summarise(tmp_path, "gail")[1]}
+    found = {record["algo"]: record["baseline"] for record in summarise([tmp_path], "gail")[1]}
     assert found == {
         f"gailfe (algo.failures.rule=fixed, demonstrations.contamination={share})": (
             f"gail (demonstrations.contamination={share})"
         )
         for share in ("0", "0.25")
     }
-    text = summarise(tmp_path, "gail")[0]
+    text = summarise([tmp_path], "gail")[0]
     assert "Hopper, contamination=0.25" in text
     assert text.count("All runs") == 0
 
@@ -165,7 +165,7 @@ def test_partner_is_the_baseline_with_the_most_overrides_in_common_and_no_others
 def test_runs_share_the_iterations_that_they_are_compared_over(tmp_path):
     make_run(tmp_path, algo="gail", seed=0, evaluated={1: 0.0, 3: 200.0, 4: 1000.0})
     make_run(tmp_path, algo="gailfe", seed=0, evaluated={1: 0.0, 3: 400.0}, iterations=3)
-    text, (record,) = summarise(tmp_path, "gail")
+    text, (record,) = summarise([tmp_path], "gail")
     assert (record["auc_baseline"], record["auc_algo"]) == (100.0, 200.0)
     assert "iterations 1 to 3" in text
     assert "hopper/gailfe/seed=0: 3 of 4 iterations" in text
@@ -205,7 +205,7 @@ def test_a_single_common_evaluation_gives_no_area(tmp_path):
     for seed in (0, 1):
         make_run(tmp_path, algo="gail", seed=seed, evaluated={2: 100.0})
         make_run(tmp_path, algo="gailfe", seed=seed, evaluated={2: 100.0})
-    text, (record,) = summarise(tmp_path, "gail")
+    text, (record,) = summarise([tmp_path], "gail")
     assert record["auc_algo"] is record["auc_difference_ci95"] is record["probability_of_improvement"] is None
     assert "cannot be compared" in text
     json.dumps(record, allow_nan=False)
@@ -214,7 +214,7 @@ def test_a_single_common_evaluation_gives_no_area(tmp_path):
 def test_all_environments_together_are_in_percent_of_each_expert(tmp_path):
     make_runs(tmp_path, "gail", [1000.0, 1000.0], env="hopper", expert=1000.0)
     make_runs(tmp_path, "gail", [1000.0, 1000.0], env="ant", expert=3000.0)
-    text, found = summarise(tmp_path, "gail")
+    text, found = summarise([tmp_path], "gail")
     assert found == []
     # 75% and 25%; seeds are drawn anew within an environment, where they are all alike.
     assert "50.0 [50.0, 50.0]" in text

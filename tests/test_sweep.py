@@ -9,6 +9,7 @@ from omegaconf import OmegaConf
 
 from gailfe.study import sweep_arguments
 from gailfe.sweep import SweepReport, _jobs
+from hydra_plugins.gailfe_sweeper import JobsSweeper
 
 
 def started(tmp_path, *overrides, report=None):
@@ -33,7 +34,8 @@ def started(tmp_path, *overrides, report=None):
 
 def test_first_jobs_want_different_experts(tmp_path):
     config = started(tmp_path, "env=hopper,ant", "algo=gail,gailfe")
-    assert [job[-1] for job in _jobs(config)] == ["env=hopper", "env=ant"] * 4
+    with hydra.initialize_config_module("conf", version_base="1.3"):
+        assert [job[-1] for job in _jobs(config)] == ["env=hopper", "env=ant"] * 4
 
 
 def test_sweep_leaves_a_list_of_its_jobs_that_later_sweeps_extend(tmp_path):
@@ -58,10 +60,10 @@ def test_a_key_that_one_algorithm_lacks_is_left_out_there_and_the_same_job_runs_
     assert list(json.loads((tmp_path / "jobs.json").read_text())) == names
     assert "algo=gail has no algo.failures.window: it is left out there" in caplog.text
     assert "8 combinations are 6 different jobs" in caplog.text
-    sweeper = hydra.utils.get_class(config.hydra.sweeper._target_)
+    assert config.hydra.sweeper._target_ == f"{JobsSweeper.__module__}.{JobsSweeper.__name__}"
     parsed = OverridesParser.create().parse_overrides(sweep_arguments(config))
     with hydra.initialize_config_module("conf", version_base="1.3"):
-        (jobs,) = sweeper.split_arguments(parsed, None)  # what Hydra will run
+        (jobs,) = JobsSweeper.split_arguments(parsed, None)  # what Hydra will run
     assert sorted(len(job) for job in jobs) == [3, 3, 4, 4, 4, 4]
 
 

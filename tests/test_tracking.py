@@ -1,136 +1,320 @@
-"""W&B: it gets the rows of metrics.csv, without a network or a question."""
+"""W&B: what a run tells it, read back from the offline files, without a network or a question."""
 
 from __future__ import annotations
 
 import dataclasses
+import hashlib
 import json
+import logging
 import os
-import struct
+import shutil
 import subprocess
 import sys
-import time
-from collections.abc import Iterator
+from base64 import b64encode
 from pathlib import Path
 from typing import Any
-from unittest.mock import MagicMock
 
+import numpy as np
 import pytest
-from helpers import PENDULUM, compose, make_algo, make_trajectory
+from algorithms import DEMONSTRATIONS, Killed, rows, small_run, weights
+from helpers import compose, fell
+from own_learner import MeanMatcher
+from wandb_files import Offline, read_offline
 
-import gailfe.training
-from gailfe.config.schema import Config, EvaluationConfig
-from gailfe.envs.trajectory import Demonstrations
+import gailfe.reporting
+from expert.policy_video import PolicyFilm
+from expert.rendering import CannotRender
+from gailfe.algorithms.imitation import Imitator
+from gailfe.algorithms.learner import Sampled, Sectioned
+from gailfe.config.schema import Config
+from gailfe.envs.evaluation import Evaluator
+from gailfe.nn.policy import GaussianPolicy
+from gailfe.pipeline import run as run_pipeline
 from gailfe.recipe import run_recipe
-from gailfe.storage.tracking import read_rows, start_wandb
+from gailfe.storage.tracking import columns, read_rows
+from gailfe.storage.wandb_run import Sections, group_of, start_wandb, summary_of
+from gailfe.training import train
 
 ROOT = Path(__file__).parents[1]
+NOT_NUMBERS = ("histogram", "video", "_")  # what of a row is no column of metrics.csv
 
 
-def make_config(experiment: str = "study") -> Config:
-    return dataclasses.replace(
-        compose(),
-        experiment=experiment,
-        env=dataclasses.replace(PENDULUM, max_episode_steps=16, num_iterations=3),
-        algo=make_algo(),
-        evaluation=EvaluationConfig(every=2, episodes=1),
-    )
-
-
-def train(config: Config, folder: Path) -> MagicMock:
-    """Train with a stand-in for `start_wandb`, and return it."""
-    start = MagicMock()
-    folder.mkdir(exist_ok=True)
-    expert = [make_trajectory(16, dims=(3, 1), terminated=False)]
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(gailfe.training, "start_wandb", start)
-        recipe = run_recipe(config, "key")
-        gailfe.training.train(config, folder, Demonstrations(expert, []), lambda t: False, recipe)
-    return start
-
-
-def test_wandb_receives_the_rows_of_the_file(tmp_path: Path) -> None:
-    run = train(make_config(), tmp_path).return_value
-    written = read_rows(tmp_path / "metrics.csv")
-    assert [call.args[0] for call in run.log.call_args_list] == written
-    assert [row["env_steps"] for row in written] == [128, 256, 384]
-    assert all("eval_return_mean" in row for row in written)  # 1st, every 2nd, last
-    assert not any({"lambda_f", "d_failed"} & row.keys() for row in written)  # GAIL has none
-    run.finish.assert_called_once_with()
-
-
-def test_a_run_keeps_its_wandb_id_and_no_two_runs_share_one(tmp_path: Path) -> None:
-    def wandb_id(folder: str, experiment: str = "study", seed: int = 0) -> str:
-        config = make_config(experiment)
-        config.seed = seed
-        return train(config, tmp_path / folder).call_args.args[2]
-
-    first = wandb_id("first")
-    assert wandb_id("first") == first  # the same command in the same folder goes on
-    assert wandb_id("seed", seed=1) != first
-    assert wandb_id("experiment", experiment="another") != first
-
-
-def wandb_records(path: Path) -> Iterator[Any]:
-    """The protobuf records of an offline run: a LevelDB log in blocks of 32 KiB, after 7 bytes of magic."""
-    from wandb.proto import wandb_internal_pb2
-
-    messages: Any = wandb_internal_pb2  # made when it is imported: no type checker sees what is in it
-    data, position, parts = path.read_bytes(), 7, b""
-    while position + 7 <= len(data):
-        if (left := 32768 - position % 32768) < 7:  # no room for another header in this block
-            position += left
-            continue
-        _, length, kind = struct.unpack_from("<IHB", data, position)
-        parts += data[position + 7 : position + 7 + length]
-        position += 7 + length
-        if kind in (1, 4):  # a whole record, or the last piece of one
-            yield messages.Record.FromString(parts)
-            parts = b""
-
-
-def test_an_offline_run_is_a_file_that_holds_the_config_and_the_rows(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+@pytest.fixture(autouse=True)
+def no_server(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.delenv("WANDB_API_KEY", raising=False)
     monkeypatch.setenv("WANDB_BASE_URL", "http://127.0.0.1:9")  # nobody answers there
-    config, folder = make_config(), tmp_path / "seed=0"
-    folder.mkdir()
-    run = start_wandb(config, folder, "0123456789abcdef")
-    for step in (1, 2):
-        run.log({"iteration": step, "env_steps": 128 * step, "return_mean": -0.5 * step})
-    run.finish()
-    (path,) = folder.glob("wandb/offline-run-*/*.wandb")
-    deadline = time.monotonic() + 300  # W&B's own process may still be writing when `finish` returns
-    while not any(r.HasField("exit") for r in wandb_records(path)) and time.monotonic() < deadline:
-        time.sleep(0.05)
-    records = list(wandb_records(path))
-    (started,) = [record.run for record in records if record.HasField("run")]
-    assert (started.run_id, started.project) == ("0123456789abcdef", "gailfe")
-    assert (started.run_group, started.job_type) == ("pendulum/gail", "gail")
-    assert started.display_name == "pendulum/gail/seed=0"
-    assert sorted(started.tags) == ["gail", "pendulum", "study"]
-    saved = {item.key: json.loads(item.value_json) for item in started.config.update}
-    assert {key: saved[key] for key in ("seed", "env", "algo")} == json.loads(
-        json.dumps({"seed": 0, "env": dataclasses.asdict(config.env), "algo": dataclasses.asdict(config.algo)})
-    )
-    items = [{"".join(i.nested_key) or i.key: i.value_json for i in r.history.item} for r in records]
-    history = [row for row in items if "env_steps" in row]
-    assert [json.loads(row["return_mean"]) for row in history] == [-0.5, -1.0]
-    axes = {record.metric.glob_name: record.metric.step_metric for record in records if record.HasField("metric")}
-    assert axes["*"] == "env_steps"
+
+
+def tracked(algorithm: str, *overrides: str) -> Config:
+    return small_run(algorithm, "tracking=wandb", *overrides)
+
+
+def offline_runs(folder: Path) -> list[Offline]:
+    """What is below `folder`/wandb, oldest first."""
+    return [read_offline(path) for path in sorted(folder.glob("wandb/offline-run-*/*.wandb"))]
+
+
+def numbers(row: dict[str, Any]) -> dict[str, Any]:
+    """A row's metrics under the names of metrics.csv."""
+    kept = {key: value for key, value in row.items() if not any(part in key for part in NOT_NUMBERS[:2])}
+    return {key.partition("/")[2] or key: value for key, value in kept.items() if key[0] != "_"}
+
+
+@pytest.fixture(scope="module")
+def whole(tmp_path_factory: pytest.TempPathFactory) -> tuple[Config, Path, Path]:
+    """All stages with GAILFE on Hopper; killed after an evaluation that no checkpoint has, and gone on with."""
+    folder = tmp_path_factory.mktemp("whole")
+    config = tracked("gailfe", "expert=pretrained", "demonstrations.num_trajectories=2", "expert.eval_episodes=1")
+    config.paths.artifacts = str(folder / "artifacts")
+    run_folder = folder / "seed=0"
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("WANDB_BASE_URL", "http://127.0.0.1:9")
+        with patch.context() as inner:
+            row = gailfe.reporting.Reporter.row
+
+            def killed(self: gailfe.reporting.Reporter, of: dict[str, float]) -> None:
+                row(self, of)
+                if of["iteration"] == 3:
+                    self._run.finish()  # W&B's own process outlives a kill, and writes what it has
+                    raise Killed
+
+            inner.setattr(gailfe.reporting.Reporter, "row", killed)
+            with pytest.raises(Killed):
+                run_pipeline(config, run_folder)
+        run_pipeline(config, run_folder)
+    return config, run_folder, folder / "artifacts"
+
+
+def test_the_offline_files_of_a_killed_run_have_every_row_in_sections(
+    whole: tuple[Config, Path, Path],
+) -> None:
+    config, folder, _ = whole
+    first, second = offline_runs(folder)
+    assert first.run.run_id == second.run.run_id
+    assert (sorted(first.history), sorted(second.history)) == ([1, 2, 3], [3, 4, 5, 6])
+    expert = json.loads((folder / "expert.json").read_text())["eval_return_mean"]
+    sections = Sections(Imitator.SECTIONS)
+    for row in read_rows(folder / "metrics.csv"):
+        logged = (first.history | second.history)[int(row["iteration"])]
+        assert numbers(logged) == row | {"expert": expert}  # of iteration 3, the row that was made again
+        assert {sections.key(name) for name in row} <= logged.keys()
+        assert logged["return/expert"] == expert
+    named = ("return", "discriminator", "failures", "policy", "speed", "algorithm")
+    assert set(second.step_metrics) == {"iteration", "env_steps", *(f"{name}/*" for name in named)}
+    assert set(second.step_metrics.values()) == {"", "iteration"}
+    saved = {key: second.config[key] for key in ("seed", "env", "algo")}
+    wanted = {"seed": 0, "env": dataclasses.asdict(config.env), "algo": dataclasses.asdict(config.algo)}
+    assert saved == json.loads(json.dumps(wanted))
+    run = second.run
+    assert (run.project, run.run_group, run.job_type) == ("gailfe", "hopper/gailfe", "gailfe")
+    assert run.display_name == "hopper/gailfe/seed=0"
+    assert sorted(run.tags) == ["figure1", "gailfe", "hopper"]
+
+
+def test_every_evaluation_has_histograms_of_d_and_the_summary_has_best_final_and_expert(
+    whole: tuple[Config, Path, Path],
+) -> None:
+    _, folder, _ = whole
+    first, second = offline_runs(folder)
+    history = first.history | second.history
+    evaluated = [row for row in read_rows(folder / "metrics.csv") if "eval_return_mean" in row]
+    for step, row in history.items():
+        names = {key.partition("_histogram")[0] for key in row if "_histogram" in key}
+        d = {"discriminator/d_policy", "discriminator/d_expert"}
+        assert names - {"discriminator/d_failed"} == (d if step in (1, 3, 6) else set())
+    bins = history[6]["discriminator/d_policy_histogram.bins"]
+    counts = history[6]["discriminator/d_policy_histogram.values"]
+    assert (bins[0], bins[-1], len(bins), sum(counts)) == (0, pytest.approx(1), 51, 64)
+    best = max(evaluated, key=lambda row: row["eval_return_mean"])
+    expert = history[1]["return/expert"]
+    wanted = {
+        "expert/return_mean": expert,
+        "best/eval_return_mean": best["eval_return_mean"],
+        "best/iteration": best["iteration"],
+        "final/eval_return_mean": evaluated[-1]["eval_return_mean"],
+        "final/percent_of_expert": 100 * evaluated[-1]["eval_return_mean"] / expert,
+        "final/env_steps": 6 * 64,
+    }
+    assert {key: second.summary[key] for key in wanted} == wanted
+    assert first.summary["final/iteration"] == 3  # a run that was killed has a summary, too
+
+
+def test_artifacts_lead_from_the_expert_over_demonstrations_and_run_to_the_policy_and_are_logged_once(
+    whole: tuple[Config, Path, Path],
+) -> None:
+    _, folder, artifacts = whole
+    first, second = offline_runs(folder)
+    (collection,) = offline_runs(artifacts)  # though two processes needed the demonstrations
+    demonstrations_key = json.loads((folder / "recipe.json").read_text())["demonstrations_key"]
+    names = {name.partition("-")[0]: name for name in second.artifacts}
+    assert names.keys() == {"expert", "demonstrations", "policy"}
+    assert names["demonstrations"] == f"demonstrations-hopper-{demonstrations_key[:12]}"
+    used = {name: artifact.use_after_commit for name, artifact in second.artifacts.items()}
+    assert used == {names["expert"]: True, names["demonstrations"]: True, names["policy"]: False}
+    assert collection.run.job_type == "collect"
+    assert {name: artifact.use_after_commit for name, artifact in collection.artifacts.items()} == {
+        names["expert"]: True,
+        names["demonstrations"]: False,
+    }
+    for name in (names["expert"], names["demonstrations"]):  # the same content, so the same version
+        assert len({run.artifacts[name].digest for run in (first, second, collection)}) == 1
+    assert names["policy"] not in first.artifacts
+    for artifact in second.artifacts.values():
+        assert artifact.type == artifact.name.partition("-")[0]
+        for entry in artifact.manifest.contents:
+            content = Path(entry.local_path).read_bytes()
+            assert entry.digest == b64encode(hashlib.md5(content).digest()).decode()
+    policy = second.artifacts[names["policy"]]
+    assert sorted(policy.aliases) == ["iteration-6", "latest"]
+    paths = {entry.path: Path(entry.local_path) for entry in policy.manifest.contents}
+    assert paths.keys() == {"policy.safetensors", "policy.json", "config.yaml"}
+    assert paths["policy.safetensors"].read_bytes() == weights(folder)
+    assert paths["policy.safetensors"] != folder / "policy.safetensors"  # a copy: the run may go on
+
+
+def test_of_what_is_too_large_w_and_b_gets_the_checksums(tmp_path: Path, whole: tuple[Config, Path, Path]) -> None:
+    config, _, artifacts = whole
+    config = dataclasses.replace(config, tracking=dataclasses.replace(config.tracking, artifact_mb=0.03))
+    (demonstrations,) = (path for path in artifacts.glob("demonstrations/*") if path.is_dir())
+    shutil.copytree(demonstrations, tmp_path / "data")
+    from gailfe.storage import wandb_artifacts
+
+    source = wandb_artifacts.demonstrations_input("k" * 64, tmp_path / "data", {})
+    artifact = wandb_artifacts._artifact(config, source)
+    assert list(artifact.manifest.entries) == ["checksums.txt"]
+    assert artifact.metadata["files_uploaded"] is False
+    lines = Path(artifact.manifest.entries["checksums.txt"].local_path).read_text().splitlines()
+    assert len(lines) == len(source.files)
+    digest, name = lines[0].split("  ")
+    assert hashlib.sha256((tmp_path / "data" / name).read_bytes()).hexdigest() == digest
+
+
+def test_tracking_changes_no_number_of_a_training(tmp_path: Path) -> None:
+    folders = {name: tmp_path / name for name in ("none", "wandb")}
+    filmed: list[str] = []
+
+    def film(policy: GaussianPolicy, title: str, path: Path) -> bool:
+        Evaluator(config.env, 1, 5)(policy)
+        path.write_bytes(b"no real video")
+        filmed.append(title)
+        return True
+
+    for name, folder in folders.items():
+        folder.mkdir()
+        config = small_run("gailfe", f"tracking={name}")
+        train(config, folder, DEMONSTRATIONS, fell, run_recipe(config, "key"), film=film)
+    assert filmed == [f"after {iteration} of 6 iterations" for iteration in (1, 3, 6)]
+    assert rows(folders["none"]) == rows(folders["wandb"])
+    assert weights(folders["none"]) == weights(folders["wandb"])
+    assert not (folders["none"] / "wandb").exists()
+    (run,) = offline_runs(folders["wandb"])
+    videos = {step: row["policy/video.path"] for step, row in run.history.items() if "policy/video.path" in row}
+    assert list(videos) == [1, 3, 6]
+    for path in videos.values():
+        (found,) = folders["wandb"].glob(f"wandb/offline-run-*/files/{path}")
+        assert found.read_bytes() == b"no real video"
+    assert not list(folders["wandb"].glob("wandb/offline-run-*/video.mp4"))
+    sampled = run.history[6]["discriminator/d_failed_histogram.values"]
+    assert sum(sampled) >= 50  # all pairs of the demonstrations' two failures, and the agent's own
+
+
+def test_a_policy_is_filmed_where_rendering_works_and_where_it_does_not_the_log_says_why(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    config, path = small_run("gail"), tmp_path / "film.mp4"
+    policy = GaussianPolicy.__new__(GaussianPolicy)  # nothing is done with it
+
+    def cannot() -> None:
+        raise CannotRender("videos need the extra `video`")
+
+    monkeypatch.setattr("expert.policy_video.encoder", cannot)
+    with caplog.at_level(logging.INFO):
+        assert PolicyFilm(config.env)(policy, "title", path) is False
+    assert "W&B gets no videos of the policy: videos need the extra `video`" in caplog.text
+    assert not path.exists()
+
+
+def test_metrics_of_an_algorithm_of_ones_own_have_a_section(tmp_path: Path) -> None:
+    assert not issubclass(MeanMatcher, Sampled)
+    assert not hasattr(MeanMatcher, "SECTIONS")
+    sections = Sections({})
+    keys = [sections.key(name) for name in columns(MeanMatcher.METRICS)]
+    assert keys[:3] == ["iteration", "env_steps", "speed/wall_time_s"]
+    assert keys[-2:] == ["algorithm/distance", "speed/steps_per_s"]
+    assert set(keys[3:-2]) == {f"return/{name}" for name in columns(())[3:-1]}
+    assert Sections({"mine": ["distance"]}).key("distance") == "mine/distance"
+
+
+def test_every_metric_of_gail_and_gailfe_has_a_section_of_its_own_meaning() -> None:
+    sectioned = [name for names in Imitator.SECTIONS.values() for name in names]
+    assert sorted(sectioned) == sorted(Imitator.METRICS)
+    assert issubclass(Imitator, Sampled)
+    assert isinstance(Imitator.__new__(Imitator), Sectioned)
+
+
+def test_a_summary_without_an_expert_or_an_evaluation_leaves_out_what_is_not_known() -> None:
+    assert summary_of([{"iteration": 1, "env_steps": 64}], None) == {}
+    low, high = ({"iteration": i, "env_steps": 64 * i, "eval_return_mean": r} for i, r in ((1, -5.0), (2, -9.0)))
+    found = summary_of([low, high], None)
+    assert (found["best/iteration"], found["final/iteration"]) == (1, 2)
+    assert "final/percent_of_expert" not in found | summary_of([low, high], -3.0)  # of a negative return
+
+
+def test_a_run_keeps_its_wandb_id_and_no_two_runs_share_one(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    ids: list[str] = []
+
+    def start(config: Config, folder: Path, run_id: str, sections: Sections) -> None:
+        ids.append(run_id)
+
+    monkeypatch.setattr(gailfe.reporting, "start_wandb", start)
+    for folder, overrides in (("a", []), ("a", []), ("b", ["seed=1"]), ("c", ["experiment=quick"])):
+        (tmp_path / folder).mkdir(exist_ok=True)
+        config = small_run("bc", "env.num_iterations=1", *[o for o in overrides if "experiment" not in o])
+        config.experiment = "quick" if folder == "c" else config.experiment
+        train(config, tmp_path / folder, DEMONSTRATIONS, fell, run_recipe(config, "key"))
+    assert ids[0] == ids[1]  # the same command in the same folder goes on
+    assert len(set(ids)) == 3
+
+
+def test_runs_of_one_group_differ_by_their_seed_alone() -> None:
+    config = compose("algo=gail", "env=hopper")
+    assert group_of(config, Path("seed=3")) == "hopper/gail"
+    assert group_of(config, Path("seed=3,algo.gamma=0.9")) == "hopper/gail/algo.gamma=0.9"
+    assert group_of(config, Path("my_run")) == "hopper/gail"
+    long = [group_of(config, Path(f"seed=0,algo.gamma=0.9{'9' * 150}{end}")) for end in "12"]
+    assert long[0] != long[1]
+    assert max(map(len, long)) <= 128
+
+
+def test_samples_are_d_as_it_is_now_and_draw_no_random_number() -> None:
+    config = small_run("gailfe")
+    learner = Imitator(config.algo, config.env, DEMONSTRATIONS, fell, 0)
+    assert "d_policy" not in learner.samples()  # nothing has been done yet
+    learner.iterate()
+    before = learner.generator.get_state()
+    samples = learner.samples()
+    assert (learner.generator.get_state() == before).all()
+    assert {name: len(values) for name, values in samples.items()} == {
+        "d_policy": 64,
+        "d_expert": 120,
+        "d_failed": learner.failures.num_pairs if learner.failures else 0,
+    }
+    logits = learner.discriminator(learner._normalize(learner.expert_pairs)).detach().numpy()
+    np.testing.assert_allclose(samples["d_expert"], 1 / (1 + np.exp(-logits)), rtol=1e-5)
 
 
 def test_without_wandb_nothing_is_started(tmp_path: Path) -> None:
-    config = make_config()
-    config.tracking.wandb = False
-    assert start_wandb(config, tmp_path, "id") is None
+    config = small_run("gail")
+    assert start_wandb(config, tmp_path, "id", Sections({})) is None
     assert list(tmp_path.iterdir()) == []
 
 
 CHECK = """
 from gailfe.config.keys import ConfigError
 from gailfe.config.schema import Config, TrackingConfig
-from gailfe.storage.tracking import check_tracking
+from gailfe.storage.wandb_run import check_tracking
 
 for mode in ("offline", "online"):
     try:

@@ -166,7 +166,7 @@ def test_interrupted_video_leaves_the_old_one(tmp_path):
 
 def test_missing_encoder_names_the_extra(monkeypatch, tmp_path):
     monkeypatch.setitem(sys.modules, "imageio_ffmpeg", None)
-    with pytest.raises(CannotRender, match=r"extra `video`: pip install -e '.\[video\]'"):
+    with pytest.raises(CannotRender, match=r"extra `video`: pip install -c constraints.txt -e '.\[video\]'"):
         write_video(tmp_path / "video.mp4", frames(1, (2, 2)), 30)
     assert not list(tmp_path.iterdir())
 

@@ -12,7 +12,7 @@ import copy
 import logging
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, ClassVar
 
 import torch
 from torch import Tensor
@@ -65,6 +65,7 @@ class BehaviourCloning:
     """
 
     Config = BehaviourCloningConfig
+    SECTIONS: ClassVar = {"policy": ("entropy",)}
     METRICS = ("loss", "held_out_loss", "best_held_out_loss", "held_out_squared_error", "entropy")
     steps_per_iteration = 0  # of the environment
 

@@ -110,9 +110,9 @@ class FailureBuffer:
             return self._gather(self._draw_trajectories(batch_size, generator))
         return self._gather(torch.randint(self.num_pairs, (batch_size,), generator=generator))
 
-    def pairs(self) -> Tensor:
-        """Return all stored pairs, oldest first: (num_pairs, pair_dim)."""
-        return self._gather(torch.arange(self.num_pairs)).pairs
+    def pairs(self, index: Tensor | None = None) -> Tensor:
+        """Return stored pairs by their number, 0 the oldest, or all of them: (n, pair_dim)."""
+        return self._gather(torch.arange(self.num_pairs) if index is None else index).pairs
 
     def _draw_trajectories(self, batch_size: int, generator: torch.Generator) -> Tensor:
         """Draw the numbers of pairs, each of a trajectory that was drawn uniformly: (batch_size,)."""

@@ -19,6 +19,7 @@ import logging
 from collections.abc import Sequence
 from typing import Any
 
+import numpy as np
 import torch
 from torch import Tensor
 
@@ -27,6 +28,7 @@ from gailfe.algorithms.clipped import ClippedUpdate
 from gailfe.algorithms.discriminator import Discriminator, discriminator_step, reward
 from gailfe.algorithms.failures import FailedPairs, FailureBuffer, FailuresConfig
 from gailfe.algorithms.imitation_config import ImitationConfig
+from gailfe.algorithms.imitation_metrics import METRICS, SECTIONS, evenly_spaced
 from gailfe.algorithms.learner import episode_metrics, means
 from gailfe.algorithms.multiplier import Multiplier
 from gailfe.algorithms.pairs import state_action_pairs
@@ -54,13 +56,8 @@ class Imitator:
     """
 
     Config = ImitationConfig
-    METRICS = (
-        *("d_policy", "d_expert", "d_failed"),
-        *("log_d_policy", "log_d_failed", "log_d_failed_demonstrations", "log_d_failed_own"),
-        *("lambda_f", "slack", "failure_buffer_trajectories", "failed_episodes"),
-        *("kl", "entropy", "surrogate_improvement", "backtracks", "clip_fraction"),
-        *("value_loss", "discriminator_loss", "reward_mean"),
-    )
+    METRICS = METRICS
+    SECTIONS = SECTIONS
     finished = False
 
     def __init__(
@@ -96,6 +93,7 @@ class Imitator:
         )
         self.expert_pairs = torch.cat([self._pairs(trajectory) for trajectory in demonstrations.expert])
         self.policy.normalizer.update(self.expert_pairs[:, : vector.observation_dim])
+        self.latest_pairs = self.expert_pairs[:0]  # of the policy, raw, from the last iteration
         self.failures: FailureBuffer | None = None
         self.multiplier: Multiplier | None = None
         if config.failures is not None:
@@ -123,7 +121,26 @@ class Imitator:
             metrics |= self._update_policy(batch, x, pairs)
             metrics |= self._update_discriminator(pairs.flatten(0, 1))
         self.policy.normalizer.update(batch.observations)
+        self.latest_pairs = torch.cat([batch.observations.float(), pairs[..., x.shape[-1] :]], dim=-1).flatten(
+            0, 1
+        )
         return metrics
+
+    @torch.no_grad()
+    def samples(self) -> dict[str, np.ndarray]:
+        """Return D, as it is now, of the last iteration's pairs and of some expert and failed pairs.
+
+        The latter are evenly spaced over all that there are, not drawn; none are failed while β_F is empty.
+        """
+        expert = self.expert_pairs[evenly_spaced(len(self.expert_pairs))]
+        pairs = {"d_policy": self.latest_pairs, "d_expert": expert}
+        if self.failures is not None:
+            pairs["d_failed"] = self.failures.pairs(evenly_spaced(self.failures.num_pairs)).to(self.device)
+        return {
+            name: torch.sigmoid(self.discriminator(self._normalize(of))).cpu().numpy()
+            for name, of in pairs.items()
+            if len(of)
+        }
 
     def _set_up_failures(self, config: FailuresConfig, failed: Sequence[Trajectory]) -> None:
         self.multiplier = Multiplier(config)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import Any, Protocol
+from typing import Any, Protocol, runtime_checkable
 
 import numpy as np
 from torch import nn
@@ -22,7 +22,7 @@ class Learner(Protocol):
     it by import path.
     """
 
-    # Each property may be an attribute.
+    # Each property may be an attribute. What else an algorithm can offer is in `Sectioned` and `Sampled`.
 
     @property
     def METRICS(self) -> Sequence[str]:
@@ -63,6 +63,25 @@ class Learner(Protocol):
 
     def load_state_dict(self, state: dict[str, Any]) -> bool:
         """Go on from `state`; returns whether exactly, as if there had been no interruption."""
+        ...
+
+
+@runtime_checkable
+class Sectioned(Protocol):
+    """A learner that says in which sections W&B shows its metrics; without this they are in one, `algorithm`."""
+
+    SECTIONS: Mapping[str, Sequence[str]]  # names of METRICS by section, such as {"policy": ["kl", "entropy"]}
+
+
+@runtime_checkable
+class Sampled(Protocol):
+    """A learner that shows how quantities are distributed now, which W&B gets as histograms at each evaluation."""
+
+    def samples(self) -> dict[str, np.ndarray]:
+        """Return values of each quantity, (n,), by a name like those of METRICS.
+
+        It must change nothing: no state, and no random-number generator.
+        """
         ...
 
 

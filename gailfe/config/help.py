@@ -29,17 +29,17 @@ def help_page(usage: str, own: Path | None = None) -> str:
         built_in = {path.stem for path in (CONF / group).glob("*.yaml")}
         for folder in folders:
             for option in sorted((folder / group).glob("[!_]*.yaml")):
-                what = _summary(option)
+                what = textwrap.shorten(summary(option), 100, placeholder=" …")
                 if folder == own:
                     hidden = option.stem in built_in
                     what = f"not used: there is a built-in {option.stem}" if hidden else f"{what} ({own})".strip()
-                lines.append(f"  {group}={option.stem}".ljust(27) + " " + what)
+                lines.append(f"  {group}={option.stem}".ljust(32) + what)
         lines.append("")
     return "\n".join([*lines, MORE])
 
 
-def _summary(path: Path) -> str:
+def summary(path: Path) -> str:
     """Return the purpose of a file from the comment at its top, without the command that follows."""
     comments = [line[1:].strip() for line in path.read_text().splitlines()[:3] if line.startswith("#")]
     first = next((comment for comment in comments if not comment.startswith("@package")), "")
-    return textwrap.shorten(first.split(": python")[0].rstrip(":"), 100, placeholder=" …")
+    return first.split(": python")[0].rstrip(":")

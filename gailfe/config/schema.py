@@ -123,6 +123,8 @@ class TrackingConfig:
     mode: str = key("where it goes: to the run's folder, or to W&B's server at once", one_of("offline", "online"))
     project: str = key("W&B project")
     entity: str | None = key("W&B team or user; null: your default")
+    videos: bool = key("whether the policy is filmed at the start, in the middle and at the end")
+    artifact_mb: float = key("largest expert or dataset that is uploaded as files [MB]", NOT_NEGATIVE)
 
 
 @dataclass

@@ -17,6 +17,7 @@ from gailfe.config.keys import Refusal
 from gailfe.storage.files import remove_partials, room_for, write_json
 from gailfe.storage.locks import artifact_lock
 from gailfe.storage.names import MANIFEST
+from gailfe.storage.progress import Report, publish
 
 log = logging.getLogger(__name__)
 
@@ -161,6 +162,7 @@ def _locked(folder: Path) -> Iterator[None]:
         lock.acquire(timeout=0)
     except Timeout:
         log.info("waiting for another process that is making %s", folder.name)
+        publish(Report("blocked"))  # the line says by what
         lock.acquire()
     try:
         yield

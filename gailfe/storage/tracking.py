@@ -1,4 +1,4 @@
-"""Writes metrics to disk and to W&B."""
+"""The metrics of a training: their names, and metrics.csv; wandb_run.py hands them on to W&B."""
 
 from __future__ import annotations
 
@@ -7,12 +7,8 @@ import hashlib
 import io
 import os
 from collections.abc import Sequence
-from dataclasses import asdict
 from pathlib import Path
-from typing import Any
 
-from gailfe.config.keys import ConfigError
-from gailfe.config.schema import Config
 from gailfe.storage.files import atomic, room_for
 
 Row = dict[str, float]  # one iteration's metrics, by column; a quantity that does not exist has no key
@@ -115,50 +111,3 @@ def _complete_rows(path: Path) -> list[dict[str, str]]:
         return []
     text = path.read_text(errors="replace")  # what is damaged must not stop who looks for what is whole
     return list(csv.DictReader(io.StringIO(text[: text.rfind("\n") + 1])))
-
-
-def check_tracking(config: Config) -> None:
-    """Refuse a tracking that would fail later, or would wait for an answer in the terminal.
-
-    Raises:
-        ConfigError: if online tracking has no API key.
-    """
-    if config.tracking.wandb and config.tracking.mode == "online":
-        import wandb
-
-        wandb.setup(wandb.Settings(silent=True))  # else it also asks the server who we are
-        if not wandb.login(prompt=False, verify=False):
-            raise ConfigError(
-                "tracking.mode=online needs a W&B API key: run `wandb login` or set WANDB_API_KEY; "
-                "tracking.mode=offline needs none, and `wandb sync` uploads it later"
-            )
-
-
-def start_wandb(config: Config, folder: Path, run_id: str) -> Any:
-    """Start a W&B run whose files are in `folder`; None if W&B is switched off.
-
-    Runs are grouped by environment and algorithm, and plotted against env_steps. An interrupted run goes on when
-    it is started with the same `run_id`.
-    """
-    if not config.tracking.wandb:
-        return None
-    import wandb
-
-    group = f"{config.env.name}/{config.algo.name}"
-    run = wandb.init(
-        project=config.tracking.project,
-        entity=config.tracking.entity,
-        mode=config.tracking.mode,  # type: ignore[arg-type]  # see checks.py
-        dir=folder,
-        id=run_id,
-        resume="allow",
-        group=group,
-        job_type=config.algo.name,
-        name=f"{group}/{folder.name}",
-        tags=list(dict.fromkeys([config.study, config.experiment, config.env.name, config.algo.name])),
-        config=asdict(config),
-        settings=wandb.Settings(console="off", silent=True),
-    )
-    run.define_metric("env_steps")
-    run.define_metric("*", step_metric="env_steps")
-    return run

@@ -1,0 +1,102 @@
+"""What W&B gets of a training as it goes: rows, histograms, videos, and at the end a summary and the policy."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Any
+
+from gailfe.algorithms.learner import Learner, Sampled, Sectioned
+from gailfe.config.schema import Config
+from gailfe.nn.policy import GaussianPolicy
+from gailfe.storage.names import METRICS
+from gailfe.storage.tracking import Row, read_rows
+from gailfe.storage.wandb_artifacts import Input, log_inputs, log_policy
+from gailfe.storage.wandb_run import (
+    EVALUATED,
+    EXPERT,
+    VIDEO,
+    Sections,
+    expert_return,
+    histogram,
+    start_wandb,
+    summary_of,
+)
+
+Film = Callable[[GaussianPolicy, str, Path], bool]
+"""Films a policy: from a title to the file of a video; returns whether there is one."""
+
+
+class Reporter:
+    """Tells W&B of the training in `folder`; nothing, if W&B is switched off. It changes nothing in `learner`.
+
+    Args:
+        run_id: W&B's, the same for every process that works on this training.
+        inputs: what it learns from.
+        film: what films the policy at the start, in the middle and at the end; None: no videos.
+    """
+
+    def __init__(
+        self,
+        config: Config,
+        folder: Path,
+        learner: Learner,
+        run_id: str,
+        inputs: Sequence[Input] = (),
+        film: Film | None = None,
+    ) -> None:
+        self._sections = Sections(learner.SECTIONS if isinstance(learner, Sectioned) else {})
+        self._run = start_wandb(config, folder, run_id, self._sections)
+        if self._run is None:
+            return
+        self._folder, self._learner, self._film = folder, learner, film
+        self._total = config.env.num_iterations
+        self._expert = expert_return(folder)
+        log_inputs(self._run, config, inputs)
+
+    def row(self, row: Row) -> None:
+        """Report an iteration, whose row is in metrics.csv now."""
+        if self._run is None:
+            return
+        entry: dict[str, Any] = self._sections.row(row)
+        if self._expert is not None:
+            entry[EXPERT] = self._expert
+        if EVALUATED in row:
+            entry |= self._histograms()
+        video = Path(self._run.settings.sync_dir, "video.mp4")
+        entry |= self._video(row, video)
+        # By number, so that rows that are made again after a resume coincide with the first ones.
+        self._run.log(entry, step=row["iteration"], commit=True)  # now, or a kill would lose it
+        video.unlink(missing_ok=True)  # W&B has a copy
+        if EVALUATED in row:
+            self._run.summary.update(self._summary(row["iteration"]))
+
+    def finish(self, iterations: int) -> None:
+        """End the W&B run of a training that has come to its end; its policy is saved."""
+        if self._run is None:
+            return
+        summary = self._summary(iterations)
+        self._run.summary.update(summary)
+        log_policy(self._run, self._folder, iterations, summary)
+        self._run.finish()
+
+    def _summary(self, iteration: int | float) -> dict[str, float]:
+        rows = [row for row in read_rows(self._folder / METRICS) if row["iteration"] <= iteration]
+        return summary_of(rows, self._expert)
+
+    def _histograms(self) -> dict[str, Any]:
+        samples = self._learner.samples() if isinstance(self._learner, Sampled) else {}
+        return {f"{self._sections.key(name)}_histogram": histogram(values) for name, values in samples.items()}
+
+    def _video(self, row: Row, path: Path) -> dict[str, Any]:
+        iteration = int(row["iteration"])
+        last = iteration == self._total or self._learner.finished
+        if self._film is None or not (last or iteration in (1, (self._total + 1) // 2)):
+            return {}
+        title = f"after {iteration} of {self._total} iterations"
+        if not self._film(self._learner.policy, title, path):
+            self._film = None  # it has said why
+            return {}
+        import wandb
+
+        return {VIDEO: wandb.Video(str(path), caption=title, format="mp4")}
