@@ -184,7 +184,7 @@ def train(
     write_json(folder / RECIPE, recipe)
     learner = make_learner(config, demonstrations, annotator)
     evaluator = Evaluator(config.env, config.evaluation.episodes, config.seed)
-    run_id = artifact_key({"experiment": config.experiment, **recipe})[:16]
+    run_id = artifact_key({"experiment": config.study, **recipe})[:16]
     reporter = Reporter(config, folder, learner, run_id, inputs, film)
     total = config.env.num_iterations
     done = iterate(
