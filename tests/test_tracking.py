@@ -28,7 +28,8 @@ from gailfe.algorithms.imitation import Imitator
 from gailfe.algorithms.learner import Sampled, Sectioned
 from gailfe.config.schema import Config
 from gailfe.envs.evaluation import Evaluator
-from gailfe.nn.policy import StochasticPolicy
+from gailfe.nn.gaussian import GaussianPolicy
+from gailfe.nn.stochastic import StochasticPolicy
 from gailfe.pipeline import run as run_pipeline
 from gailfe.recipe import run_recipe
 from gailfe.storage.tracking import columns, read_rows
