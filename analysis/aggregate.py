@@ -13,6 +13,7 @@ import numpy as np
 import pandas as pd
 
 from analysis.curves import measurements
+from analysis.layout import Wording
 from analysis.runs import EXPERT, EXPERT_RETURN
 
 RETURNS = ("eval_return_mean", "return_mean")
@@ -99,7 +100,7 @@ def final_values(curves: pd.DataFrame, metric: str) -> pd.DataFrame:
 
 
 def final_table(curves: pd.DataFrame, metric: str) -> str:
-    """`final_values` as lines of text, a dash where a number does not exist."""
+    """`final_values` as lines of text, a dash where a number does not exist; at the end what all runs share."""
 
     def number(value: float, digits: int = 0) -> str:
         return "–" if pd.isna(value) else f"{value:,.{digits}f}"
@@ -107,10 +108,12 @@ def final_table(curves: pd.DataFrame, metric: str) -> str:
     names = ("env", "algo", "seeds", "iteration")
     header = (*names, f"{metric}, mean ± std", "area, mean ± std", "expert", "% of expert")
     digits = 0 if metric in RETURNS else 4
+    rows = final_values(curves, metric).to_dict("records")
+    wording = Wording.of(row["algo"] for row in rows)
     cells = [header] + [
         (
             row["env"],
-            row["algo"],
+            wording.label(row["algo"]),
             str(row["seeds"]),
             number(row["iteration"]),
             f"{number(row['mean'], digits)} ± {number(row['std'], digits)}",
@@ -118,13 +121,14 @@ def final_table(curves: pd.DataFrame, metric: str) -> str:
             number(row["expert"]),
             number(row["percent_of_expert"]),
         )
-        for row in final_values(curves, metric).to_dict("records")
+        for row in rows
     ]
     widths = [max(len(cell) for cell in column) for column in zip(*cells, strict=True)]
-    return "\n".join(
+    lines = [
         "  ".join(
             cell.ljust(width) if column < 2 else cell.rjust(width)
             for column, (cell, width) in enumerate(zip(line, widths, strict=True))
         ).rstrip()
         for line in cells
-    )
+    ]
+    return "\n".join([*lines, f"All runs: {wording.all_runs}."] if wording.shared else lines)

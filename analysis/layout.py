@@ -53,16 +53,40 @@ def conditions(label: str) -> frozenset[str]:
     return frozenset(item for item in parse_label(label)[1] if not OF_THE_ALGORITHM.match(item))
 
 
+@dataclass(frozen=True)
+class Wording:
+    """How overrides are written where these labels are together."""
+
+    overrides: dict[str, frozenset[str]]  # of each label
+    shared: frozenset[str]  # what all of them have, which is said once
+
+    @staticmethod
+    def of(labels: Iterable[str]) -> "Wording":
+        overrides = {label: parse_label(label)[1] for label in labels}
+        return Wording(overrides, frozenset.intersection(*overrides.values()) if overrides else frozenset())
+
+    def words(self, items: frozenset[str]) -> str:
+        """Say those of `items` that not all share, with short keys."""
+        short = short_forms(frozenset[str]().union(*self.overrides.values()))
+        return ", ".join(sorted((short[item] for item in items - self.shared), key=natural))
+
+    def label(self, label: str) -> str:
+        """`gailfe (algo.failures.window=50, expert=pretrained)` → `gailfe (window=50)`."""
+        words, algo = self.words(self.overrides[label]), parse_label(label)[0]
+        return f"{algo} ({words})" if words else algo
+
+    @property
+    def all_runs(self) -> str:
+        """What all share, with whole keys; empty where there is nothing."""
+        return ", ".join(sorted(self.shared, key=natural))
+
+
 def lay_out(runs: Iterable[tuple[str, str]]) -> Layout:
     """Return the panels of these runs, pairs of env and label, of which there is at least one."""
     found = sorted(set(runs))
-    labels = {label for _, label in found}
-    overrides = {label: parse_label(label)[1] for label in labels}
-    shared = frozenset.intersection(*overrides.values())
-    short = short_forms(frozenset.union(*overrides.values()))
-
-    def words(items: frozenset[str]) -> str:
-        return ", ".join(sorted((short[item] for item in items - shared), key=natural))
+    wording = Wording.of({label for _, label in found})
+    overrides, words = wording.overrides, wording.words
+    labels = overrides.keys()
 
     def name(label: str) -> str:
         settings = words(overrides[label] - conditions(label))
@@ -81,7 +105,7 @@ def lay_out(runs: Iterable[tuple[str, str]]) -> Layout:
             panels.append(
                 Panel(env, f"{title}\n{form}" if form else title, lines, *place(row, column, len(forms)))
             )
-    return Layout([panel for panel in panels if panel.lines], names, ", ".join(sorted(shared, key=natural)))
+    return Layout([panel for panel in panels if panel.lines], names, wording.all_runs)
 
 
 def place(env: int, form: int, forms: int) -> tuple[int, int]:

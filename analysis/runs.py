@@ -20,6 +20,7 @@ from omegaconf.errors import OmegaConfBaseException
 from yaml import YAMLError
 
 from gailfe.config.arguments import CommandError
+from gailfe.config.folders import MORE, names_of
 from gailfe.storage.finished import check_finished, read_summary
 from gailfe.storage.names import CONFIG, EXPERT_RECORD, METRICS
 from gailfe.storage.store import ArtifactError
@@ -28,6 +29,7 @@ log = logging.getLogger(__name__)
 
 COLUMNS = ["env", "algo", "seed", "iteration", "env_steps", "metric", "value"]
 EXPERT = "expert"
+HYDRAS_LIST = Path(".hydra", "overrides.yaml")  # in a run's folder: its overrides, in whole
 
 # Facts about a run are rows at iteration 0; its measurements begin at iteration 1. So a results file has the same
 # information about a half-done sweep as the run folders that it was made from.
@@ -39,7 +41,7 @@ EXPERT_RETURN = "expert_return"
 RULES_WITHOUT_Z_F = ("fixed", "relative")  # algo.failures.rule: Z_F is in the config but has no effect
 
 # These have a column, a folder level or a key of their own: they are no part of an algorithm's label.
-IDENTITY_KEYS = frozenset({"env", "algo", "seed", "experiment"})
+IDENTITY_KEYS = frozenset({"env", "algo", "seed"})
 
 
 class RunsError(CommandError):
@@ -91,6 +93,17 @@ def overrides_in_name(folder_name: str) -> list[str]:
     return re.split(r",(?=[^,=]+=)", others) if others else []
 
 
+def overrides_of(folder: Path) -> list[str]:
+    """Return a run's overrides: from its folder's name, or from Hydra's list where that had become too long."""
+    if MORE in folder.name:
+        try:
+            listed = OmegaConf.to_container(OmegaConf.load(folder / HYDRAS_LIST))
+            return names_of([str(override) for override in listed]) if isinstance(listed, list) else []
+        except (OSError, YAMLError, OmegaConfBaseException, UnicodeDecodeError) as error:
+            log.warning("%s: its name is cut, and its overrides are not known: %s", folder, error)
+    return overrides_in_name(folder.name)
+
+
 def read_run(folder: Path) -> Run | None:
     """Return the run in `folder`, or None, with a warning, where `config.yaml` is not that of an imitation run."""
     path = folder / CONFIG
@@ -117,7 +130,7 @@ def read_run(folder: Path) -> Run | None:
     return Run(
         folder=folder,
         env=str(found["env.name"]),
-        algo=algo_label(str(found["algo.name"]), overrides_in_name(folder.name)),
+        algo=algo_label(str(found["algo.name"]), overrides_of(folder)),
         seed=int(found["seed"]),
         num_iterations=_stopped_after(folder) or (None if budget is None else int(budget)),
         quick=experiment == "quick",

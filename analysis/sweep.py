@@ -4,13 +4,14 @@ import itertools
 import json
 import logging
 from collections.abc import Sequence
-from pathlib import Path, PurePosixPath
+from pathlib import Path
 
 import pandas as pd
 
 from analysis.arguments import folder_of
 from analysis.curves import measurements
-from analysis.runs import EXPERT, NUM_ITERATIONS, algo_label, overrides_in_name
+from analysis.layout import Wording
+from analysis.runs import EXPERT, HYDRAS_LIST, NUM_ITERATIONS, algo_label, overrides_in_name, overrides_of
 from gailfe.storage.names import JOBS
 
 log = logging.getLogger(__name__)
@@ -35,7 +36,7 @@ def _announced_in(source: Path) -> set[RunKey]:
     try:
         jobs = json.loads(path.read_text())
         return {
-            (job["env"], algo_label(job["algo"], overrides_in_name(PurePosixPath(subfolder).name)), job["seed"])
+            (job["env"], algo_label(job["algo"], _overrides(path.parent / subfolder)), job["seed"])
             for subfolder, job in jobs.items()
         }
     except FileNotFoundError:
@@ -43,6 +44,11 @@ def _announced_in(source: Path) -> set[RunKey]:
     except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
         log.warning("%s is not a list of a sweep's jobs, so runs may be missing unnoticed: %s", path, error)
         return set()
+
+
+def _overrides(folder: Path) -> list[str]:
+    """Of a job that may have no folder yet."""
+    return overrides_of(folder) if (folder / HYDRAS_LIST).exists() else overrides_in_name(folder.name)
 
 
 def missing_runs(curves: pd.DataFrame, announced: set[RunKey], seeds: Sequence[int] = ()) -> list[str]:
@@ -61,9 +67,10 @@ def missing_runs(curves: pd.DataFrame, announced: set[RunKey], seeds: Sequence[i
     extent = announced or set(itertools.product(*(runs[key].unique().tolist() for key in keys)))
     reached = measurements(curves).groupby(keys)["iteration"].max().to_dict()
     budgets = runs[runs["metric"] == NUM_ITERATIONS].set_index(keys)["value"].to_dict()
+    wording = Wording.of({run[1] for run in extent | seen})
     lines = []
     for run in sorted(extent | seen):
-        name = f"{run[0]}/{run[1]}/seed={run[2]}"
+        name = f"{run[0]}/{wording.label(run[1])}/seed={run[2]}"
         done, budget = reached.get(run, 0), budgets.get(run)
         if run not in seen:
             lines.append(f"{name}: no run folder")

@@ -20,6 +20,7 @@ from hydra.core.hydra_config import HydraConfig
 from hydra.types import RunMode
 from omegaconf import DictConfig
 
+from gailfe.composing import composing, composition_done, config_dir, full_error
 from gailfe.config.checks import parse
 from gailfe.config.folders import CONF
 from gailfe.config.help import help_page
@@ -49,6 +50,7 @@ def command(usage: str) -> Callable[[Callable[[Config], Any]], Callable[[], None
     def decorate(task: Callable[[Config], Any]) -> Callable[[], None]:
         @functools.wraps(task)  # Hydra names the job after the task's module
         def job(cfg: DictConfig) -> Any:
+            composition_done()
             logging.raiseExceptions = False  # where a line of a log can't be written, as on a full disk
             with report_errors(cfg):
                 check_asked()  # a sweep may have been asked to stop before this job began
@@ -61,9 +63,9 @@ def command(usage: str) -> Callable[[Callable[[Config], Any]], Callable[[], None
             if not {"", str(Path.cwd())} & set(sys.path):  # so it is for the processes that a launcher starts
                 os.environ["PYTHONSAFEPATH"] = "1"
             if {"-h", "--help"} & set(sys.argv[1:]):
-                print(help_page(usage))  # Hydra's own shows parts of groups too, and takes seconds
+                print(help_page(usage, config_dir()))  # Hydra's own shows parts of groups too, and takes seconds
             else:
-                with _exit_code_of_signals():
+                with _exit_code_of_signals(), composing():
                     hydra.main(config_path=str(CONF), config_name="config", version_base="1.3")(job)()
 
         return main
@@ -112,7 +114,8 @@ def output_folder() -> Path:
 def report_errors(cfg: DictConfig) -> Iterator[None]:
     """Handle the exceptions of a job.
 
-    A single job ends with its error. A `Refusal` has no traceback, and a job that did nothing leaves no folder. A
+    A single job ends with its error. A `Refusal` has no traceback, if the user doesn't want all of them
+    (HYDRA_FULL_ERROR=1), and a job that did nothing leaves no folder. A
     job of a sweep tells the sweep, leaves failure.txt in its folder and does not raise, so that the other jobs run
     with every launcher; `SweepReport` names it at the end. A sweeper that chooses its jobs as it goes, as Optuna's
     does, gets the exception as well: it decides what a failed job means. A job that was asked to stop has not
@@ -127,6 +130,8 @@ def report_errors(cfg: DictConfig) -> Iterator[None]:
             raise SystemExit(128 + (asked() or 0)) from stopped
         except Refusal as error:
             _remove_unused(folder, {Path(cfg.paths.runs).absolute(), Path(cfg.paths.artifacts).absolute()})
+            if full_error():
+                raise
             raise SystemExit(f"error: {error}") from error
         (folder / FAILURE).unlink(missing_ok=True)  # of a sweep's job: the run is well now
         return
@@ -143,8 +148,9 @@ def report_errors(cfg: DictConfig) -> Iterator[None]:
         return
     except Exception as error:
         told = f"{type(error).__name__}: {error}"
-        log.error("%s failed: %s", folder, told, exc_info=not isinstance(error, Refusal))
-        _leave_note(folder, told if isinstance(error, Refusal) else f"{told}\n\n{traceback.format_exc()}")
+        plain = isinstance(error, Refusal) and not full_error()
+        log.error("%s failed: %s", folder, told, exc_info=not plain)
+        _leave_note(folder, told if plain else f"{told}\n\n{traceback.format_exc()}")
         tell(number, told)
         if not enumerated:
             raise

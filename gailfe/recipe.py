@@ -25,7 +25,7 @@ def run_recipe(config: Config, demonstrations_key: str) -> dict[str, Any]:
     recipe = asdict(config)
     inputs = ("expert", "demonstrations")  # demonstrations_key stands for both
     used = {key: recipe["demonstrations"][key] for key in ("use_trajectories", "subsample")}
-    for key in (*inputs, "tracking", "paths", "checkpoint_every", "episodes", "experiment", "device"):
+    for key in (*inputs, "tracking", "paths", "checkpoint_every", "episodes", "experiment", "study", "device"):
         del recipe[key]
     del recipe["env"]["num_iterations"], recipe["env"]["ppo"], recipe["env"]["gradient_penalty"]
     if not recipe["env"]["wrappers"]:  # as in runs from before there were wrappers
@@ -47,7 +47,7 @@ def is_finished(folder: Path, recipe: dict[str, Any], num_iterations: int) -> bo
     if differing:
         raise ConfigError(
             f"{folder} holds a run of another configuration by its {RECIPE} ({'; '.join(differing)}): "
-            "choose another experiment or paths.runs, or move that folder away"
+            "choose another study or paths.runs, or move that folder away"
         )
     try:
         summary = read_summary(folder)

@@ -4,19 +4,21 @@ from __future__ import annotations
 
 import json
 import logging
+import traceback
 from pathlib import Path
 from typing import Any
 
 import hydra
 from hydra._internal.core_plugins.basic_sweeper import BasicSweeper
-from hydra.core.override_parser.overrides_parser import OverridesParser
-from hydra.errors import HydraException
 from hydra.experimental.callback import Callback
 from omegaconf import DictConfig, read_write
 
+from gailfe.combinations import expand, meaningful
+from gailfe.composing import composition_done, full_error
 from gailfe.config.checks import parse
-from gailfe.config.folders import check_paths, job_subfolder
+from gailfe.config.folders import check_paths, fixed_arguments, job_subfolder
 from gailfe.config.keys import ConfigError
+from gailfe.config.mistakes import explain
 from gailfe.following import end_sweep, lead, watch_jobs
 from gailfe.jobs import Job, Jobs, job_labels
 from gailfe.stopping import Stopped, asked, check_asked
@@ -26,6 +28,8 @@ from gailfe.study import check_study, sweep_arguments, trials_to_check, winner
 
 log = logging.getLogger(__name__)
 
+BASIC = f"{BasicSweeper.__module__}.{BasicSweeper.__name__}"
+JOBS_SWEEPER = "hydra_plugins.gailfe_sweeper.JobsSweeper"  # which leaves out what has no meaning in a job
 LAST_STAGES = {"run": "imitation", "train": "expert", "collect": "demonstrations"}  # of a job, by its command
 
 
@@ -38,6 +42,7 @@ class SweepReport(Callback):
 
     def on_run_start(self, config: DictConfig, **kwargs: Any) -> None:
         """Check the folders of a single job, before Hydra makes the job's own. Raises SystemExit."""
+        composition_done()
         _check_paths(config)
 
     def on_multirun_start(self, config: DictConfig, **kwargs: Any) -> None:
@@ -46,6 +51,7 @@ class SweepReport(Callback):
         Raises:
             SystemExit: naming the first job that can't run. (Hydra turns any other exception into a warning.)
         """
+        composition_done()
         _check_paths(config)
         if not enumerates(config.hydra):
             _start_study(config)
@@ -57,12 +63,22 @@ class SweepReport(Callback):
             config.hydra.overrides.task = sorted(
                 config.hydra.overrides.task, key=lambda override: override.startswith("env=")
             )
+            config.hydra.sweeper._target_ = JOBS_SWEEPER
+        fixed = fixed_arguments(config.hydra.sweeper.params)
         for overrides in _jobs(config):
             job = _checked(config, overrides)
+            if config.hydra.job.name == "run" and job.study != config.get("study", job.study):
+                raise SystemExit(
+                    f"error: study={job.study} must be study={config.study}: a sweep has one, and several "
+                    f"experiments go into one that you name, study=mystudy\n  in the job {' '.join(overrides)}"
+                )
             names = {"env": job.env.name, "algo": job.algo.name, "seed": job.seed}
-            subfolder = job_subfolder(config.hydra.job.name, **names, overrides=overrides)
+            subfolder = job_subfolder(config.hydra.job.name, **names, overrides=overrides, fixed=fixed)
             if subfolder in self._jobs:
-                raise SystemExit(f"error: two jobs of this sweep would share the folder {subfolder}")
+                raise SystemExit(
+                    f"error: two jobs of this sweep would share the folder {subfolder}: what they differ in is no "
+                    f"part of a run's numbers ({' '.join(overrides)})"
+                )
             self._jobs[subfolder] = names
             self._overrides.append(overrides)
         folder = Path(config.hydra.sweep.dir)
@@ -150,14 +166,9 @@ def _announced(path: Path) -> dict[str, Any]:
     return {}
 
 
-def _told(error: BaseException) -> str:
-    """Return an error's message, with the cause that Hydra's own message lacks."""
-    return f"{error}: {error.__cause__}" if isinstance(error, HydraException) and error.__cause__ else str(error)
-
-
 def enumerates(hydra_config: Any) -> bool:
     """Return whether all jobs are known from the start, as with Hydra's own sweeper; not in a study."""
-    return bool(hydra_config.sweeper._target_ == f"{BasicSweeper.__module__}.{BasicSweeper.__name__}")
+    return hydra_config.sweeper._target_ in (BASIC, JOBS_SWEEPER)
 
 
 def _start_study(config: DictConfig) -> None:
@@ -176,12 +187,18 @@ def _checked(config: DictConfig, overrides: list[str]) -> DictConfig:
         job = hydra.compose(config.hydra.job.config_name, overrides)
         parse(job)
     except Exception as error:  # of any kind: the job would end with it
-        raise SystemExit(f"error: {' '.join(overrides)}: {_told(error)}") from error
+        if full_error():
+            traceback.print_exception(error)
+        raise SystemExit(f"error: {explain(error, overrides)}\n  in the job {' '.join(overrides)}") from error
     return job
 
 
 def _jobs(config: DictConfig) -> list[list[str]]:
-    """Return the overrides of each job, as Hydra's own sweeper will expand them."""
-    parsed = OverridesParser.create().parse_overrides(sweep_arguments(config))
-    (jobs,) = BasicSweeper.split_arguments(parsed, None)
-    return jobs
+    """Return the overrides of each job, and log what was left out of some."""
+    combinations = expand(sweep_arguments(config))
+    jobs, notes = meaningful(combinations)
+    for note in notes:
+        log.info("%s", note)
+    if len(jobs) < len(combinations):
+        log.info("%d combinations are %d different jobs", len(combinations), len(jobs))
+    return [list(job) for job in jobs]

@@ -36,6 +36,7 @@ EDGES: dict[str, tuple[list[Any], list[Any]]] = {
     "seed": SEEDS,
     "device": (["cpu", "cuda", "cuda:12"], ["gpu", "cpu:0", "cuda:", "mps", ""]),
     "experiment": NAME,
+    "study": NAME,
     "checkpoint_every": COUNT,
     "episodes": COUNT,
     "env.name": NAME,

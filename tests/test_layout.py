@@ -5,13 +5,17 @@ import pandas as pd
 import pytest
 from matplotlib.axes import Axes
 from matplotlib.collections import PolyCollection
-from run_folders import make_run
+from omegaconf import OmegaConf
+from run_folders import announce, make_run
 
+from analysis.aggregate import final_table
 from analysis.curves import load_curves
 from analysis.layout import lay_out, place
 from analysis.mechanism import draw_mechanism, main
 from analysis.panels import draw_panels
 from analysis.runs import RunsError, parse_label
+from analysis.sweep import announced_runs, missing_runs
+from gailfe.config.folders import job_subfolder
 
 SHARES = ("0", "0.1", "0.25", "0.5")
 
@@ -49,6 +53,36 @@ def test_overrides_of_the_task_make_panels_and_those_of_the_algorithm_make_lines
     assert layout.panels[1].lines["GAIL"] == "gail (algo.gamma=0.9, demonstrations.contamination=0.1)"
     assert layout.shared == "algo.gamma=0.9"
     assert layout.by_factor
+
+
+def test_tables_and_lists_name_runs_by_what_differs_and_say_the_rest_once(tmp_path):
+    shared = "env.num_iterations=4,expert=pretrained"
+    for algo, own in (
+        ("gail", ""),
+        ("gailfe", "algo.failures.window=null,"),
+        ("gailfe", "algo.failures.window=50,"),
+    ):
+        make_run(tmp_path, algo=algo, folder_name=f"seed=0,{own}{shared}")
+        announce(tmp_path, ("hopper", "gail", 1), others=f",{shared}")
+    curves = load_curves(tmp_path)
+    lines = final_table(curves, "eval_return_mean").splitlines()
+    named = [" ".join(line.split("  ")[1:3]).strip() for line in lines[1:4]]
+    assert named == ["gail", "gailfe (window=50)", "gailfe (window=null)"]
+    assert lines[4:] == ["All runs: env.num_iterations=4, expert=pretrained."]
+    assert missing_runs(curves, announced_runs(tmp_path)) == ["hopper/gail/seed=1: no run folder"]
+
+
+def test_seeds_of_runs_with_names_that_were_too_long_are_one_line(tmp_path):
+    many = [f"env.kwargs.of_some_length_{i}=1" for i in range(20)]
+    for seed in (0, 1):
+        overrides = [*many, "algo=gail", f"seed={seed}"]
+        name = job_subfolder("run", "hopper", "gail", seed, overrides).rpartition("/")[2]
+        assert "more=" in name
+        folder = make_run(tmp_path, seed=seed, folder_name=name)
+        (folder / ".hydra").mkdir()
+        OmegaConf.save(overrides, folder / ".hydra" / "overrides.yaml")
+    (label,) = load_curves(tmp_path).query("iteration > 0")["algo"].unique()
+    assert parse_label(label) == ("gail", frozenset(many))
 
 
 def test_keys_are_cut_to_an_ending_that_no_other_key_has():

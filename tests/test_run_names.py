@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from gailfe.config.folders import job_subfolder
+from gailfe.config.folders import fixed_arguments, job_subfolder
 
 
 @pytest.mark.parametrize(
@@ -30,6 +30,17 @@ from gailfe.config.folders import job_subfolder
 def test_a_run_is_named_after_everything_that_changes_its_numbers(overrides: list[str], name: str) -> None:
     assert job_subfolder("run", "hopper", "gail", 3, overrides) == f"hopper/gail/{name}"
     assert job_subfolder("run", "hopper", "gail", 3, overrides[::-1]) == f"hopper/gail/{name}"
+
+
+def test_what_the_experiment_sets_for_all_runs_is_in_no_name_and_its_own_name_only_in_a_study_of_another() -> None:
+    fixed = fixed_arguments({"expert": "pretrained", "algo.gamma": "0.9,0.8", "seed": "0,1"})
+    assert fixed == {"expert=pretrained"}
+    overrides = ["expert=pretrained", "algo.gamma=0.9", "experiment=mine", "seed=1"]
+    assert job_subfolder("run", "e", "a", 1, overrides, fixed) == "e/a/seed=1,algo.gamma=0.9"
+    changed = ["expert=sb3", *overrides[1:], "study=both"]
+    assert (
+        job_subfolder("run", "e", "a", 1, changed, fixed) == "e/a/seed=1,algo.gamma=0.9,experiment=mine,expert=sb3"
+    )
 
 
 def test_stages_of_their_own_are_named_after_their_overrides() -> None:

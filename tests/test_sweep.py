@@ -4,9 +4,12 @@ import json
 
 import hydra
 import pytest
+from hydra.core.override_parser.overrides_parser import OverridesParser
 from omegaconf import OmegaConf
 
+from gailfe.study import sweep_arguments
 from gailfe.sweep import SweepReport, _jobs
+from hydra_plugins.gailfe_sweeper import JobsSweeper
 
 
 def started(tmp_path, *overrides, report=None):
@@ -31,7 +34,8 @@ def started(tmp_path, *overrides, report=None):
 
 def test_first_jobs_want_different_experts(tmp_path):
     config = started(tmp_path, "env=hopper,ant", "algo=gail,gailfe")
-    assert [job[-1] for job in _jobs(config)] == ["env=hopper", "env=ant"] * 4
+    with hydra.initialize_config_module("conf", version_base="1.3"):
+        assert [job[-1] for job in _jobs(config)] == ["env=hopper", "env=ant"] * 4
 
 
 def test_sweep_leaves_a_list_of_its_jobs_that_later_sweeps_extend(tmp_path):
@@ -42,6 +46,25 @@ def test_sweep_leaves_a_list_of_its_jobs_that_later_sweeps_extend(tmp_path):
         "hopper/gail/seed=1": {"env": "hopper", "algo": "gail", "seed": 1},
         "hopper/gailfe/seed=5": {"env": "hopper", "algo": "gailfe", "seed": 5},
     }
+
+
+def test_a_key_that_one_algorithm_lacks_is_left_out_there_and_the_same_job_runs_once(tmp_path, caplog):
+    caplog.set_level("INFO")
+    config = started(tmp_path, "env=hopper", "algo=gail,gailfe", "algo.failures.window=null,50")
+    settings = [
+        "gail/seed={}",
+        "gailfe/seed={},algo.failures.window=null",
+        "gailfe/seed={},algo.failures.window=50",
+    ]
+    names = [f"hopper/{setting.format(seed)}" for seed in (0, 1) for setting in settings]
+    assert list(json.loads((tmp_path / "jobs.json").read_text())) == names
+    assert "algo=gail has no algo.failures.window: it is left out there" in caplog.text
+    assert "8 combinations are 6 different jobs" in caplog.text
+    assert config.hydra.sweeper._target_ == f"{JobsSweeper.__module__}.{JobsSweeper.__name__}"
+    parsed = OverridesParser.create().parse_overrides(sweep_arguments(config))
+    with hydra.initialize_config_module("conf", version_base="1.3"):
+        (jobs,) = JobsSweeper.split_arguments(parsed, None)  # what Hydra will run
+    assert sorted(len(job) for job in jobs) == [3, 3, 4, 4, 4, 4]
 
 
 @pytest.mark.parametrize("content", [b"", b"[1]", b'{"hopper/gail', bytes(range(256))])
@@ -57,7 +80,10 @@ def test_a_damaged_list_of_jobs_is_written_anew(tmp_path, caplog, content):
     [
         ("algo.gamma=0.9,1.1", "algo.gamma=1.1 must be between 0 and 1"),
         ("env=hopper,nowhere", "nowhere"),
-        ("algo=gail algo.failures.z_f=-1", r"algo=gail algo\.failures\.z_f=-1.*Key 'z_f' is not in struct"),
+        ("algo=gail algo.failures.z_f=-1", r"algo\.failures\.z_f=-1: algo=gail has no key algo\.failures\.z_f"),
+        ("algo=gail,bc algo.failures.z_f=-1", r"algo\.failures\.z_f=-1: algo=gail has no key"),
+        ("env=hoper,ant", r"^error: env=hoper: .*did you mean hopper\?\n  in the job seed=0 env=hoper$"),
+        ("algo.gama=0.9,0.8", r"algo\.gama=0\.9: .*did you mean algo\.gamma\?"),
         ("tracking=none,wandb", "share the folder hopper/gailfe/seed=0"),
     ],
 )

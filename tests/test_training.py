@@ -37,6 +37,7 @@ def test_a_run_that_was_killed_before_its_summary_ends_with_its_last_row(algorit
     run(config, folder)
     assert summary(folder)["iterations"] == 6
     assert summary(folder)["last_row"] == read_rows(folder / "metrics.csv")[-1]
+    assert {"Python", "torch", "mujoco"} <= set(summary(folder)["versions"]), "where its numbers come from"
 
 
 @every_algorithm

@@ -14,6 +14,7 @@ from omegaconf.errors import OmegaConfBaseException
 from yaml import YAMLError
 
 from gailfe.config.keys import Refusal, Valid
+from gailfe.config.nearest import did_you_mean
 
 Schema = TypeVar("Schema")
 
@@ -92,7 +93,8 @@ def parse_arguments(schema: type[Schema], arguments: Sequence[str]) -> Schema:
         key, equals, value = argument.partition("=")
         if not equals or key not in keys:
             problem = f"unknown key {key!r} in {argument!r}" if equals else f"{argument!r} is not key=value"
-            raise ArgumentError(f"{problem}; valid keys: {', '.join(keys)} (--help explains them)")
+            near = did_you_mean(key, keys) if equals else ""
+            raise ArgumentError(f"{problem}; valid keys: {', '.join(keys)} (--help explains them){near}")
         refusal = ArgumentError(f"{argument}: valid is {keys[key].metadata['valid']}")
         if typing.get_origin(types[key]) is list and not value.startswith("["):
             value = f"[{value}]"

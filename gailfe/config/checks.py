@@ -14,6 +14,7 @@ from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
 from gailfe.config.keys import ConfigError, check_keys
+from gailfe.config.nearest import did_you_mean, keys_of
 from gailfe.config.schema import Config, is_annotator
 from gailfe.config.targets import target_class, typed
 
@@ -32,9 +33,9 @@ def parse(cfg: DictConfig) -> Config:
     assert isinstance(config, Config)
     check_keys(config)  # before the keys of expert.*, whose values may come from env.*
     config.expert, config.algo = typed("expert", expert), typed("algo", algo)
-    unknown = list(_unknown_keys(config))
-    if unknown:
-        raise ConfigError(f"{', '.join(unknown)}: there is no such key; --cfg job shows those that there are")
+    for unknown in _unknown_keys(config):
+        near = did_you_mean(unknown, (key for key in keys_of(cfg) if key != unknown))
+        raise ConfigError(f"{unknown}: there is no such key{near or '; --cfg job shows those that there are'}")
     check(config)
     return config
 

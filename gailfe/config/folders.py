@@ -6,9 +6,11 @@ import hashlib
 import os
 import re
 import shutil
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from pathlib import Path
+from typing import Any
 
+from hydra.core.override_parser.overrides_parser import OverridesParser
 from omegaconf import DictConfig, OmegaConf
 
 from gailfe.config.keys import ConfigError
@@ -16,24 +18,44 @@ from gailfe.config.keys import ConfigError
 CONF = Path(__file__).resolve().parents[2] / "conf"  # beside the package, in every working directory
 
 # Already in the path, or without influence on the numbers.
-NOT_IN_NAME = {"algo", "env", "seed", "experiment", "checkpoint_every", "episodes", "device"}
+NOT_IN_NAME = {"algo", "env", "seed", "study", "checkpoint_every", "episodes", "device"}
+MORE = ",more="  # before the digest at the end of a name that was too long
 NOT_IN_NAME_WITH_ALL_BELOW = {"paths", "tracking", "hydra"}
 
 
-def job_subfolder(job: str, env: str, algo: str, seed: int, overrides: list[str]) -> str:
+def job_subfolder(
+    job: str, env: str, algo: str, seed: int, overrides: list[str], fixed: Collection[str] = ()
+) -> str:
     """`<env>/<algo>/seed=<n>[,key=value…]`: every override that changes the numbers appears in the name.
 
-    Stages 1 and 2 alone make no run: of their jobs the overrides are the name.
+    Stages 1 and 2 alone make no run: of their jobs the overrides are the name. The name must not depend on other
+    jobs of a sweep, or a later sweep would not find its run.
+
+    Args:
+        fixed: what the experiment sets for all of its runs, which sets none of them apart.
 
     >>> job_subfolder("run", "hopper", "gail", 3, ["algo=gail", "algo.gamma=0.9", "tracking.mode=online"])
     'hopper/gail/seed=3,algo.gamma=0.9'
     """
-    overrides = [re.sub(r"\\(.)", r"\1", override) for override in overrides]  # a sweep escapes colons and more
-    names = [re.sub(r"[^\w.=,-]", "_", override.lstrip("+~")) for override in sorted(overrides)]
     if job != "run":
-        return _short(",".join(names) or "default")
-    extra = [name for name, override in zip(names, sorted(overrides), strict=True) if _in_name(override)]
-    return f"{env}/{algo}/" + _short(",".join([f"seed={seed}", *extra]))
+        return _short(",".join(map(_word, sorted(overrides))) or "default")
+    return f"{env}/{algo}/" + _short(",".join([f"seed={seed}", *names_of(overrides, fixed)]))
+
+
+def names_of(overrides: list[str], fixed: Collection[str] = ()) -> list[str]:
+    """Return those of a run's overrides that its name has, as they are written there; `fixed` as above."""
+    # A study that has its own name may hold runs of several experiments; else the folder above has its name.
+    named = any(_key(override) == "study" for override in overrides)
+    return [
+        _word(override)
+        for override in sorted(overrides)
+        if _in_name(override) and override not in fixed and (named or _key(override) != "experiment")
+    ]
+
+
+def _word(override: str) -> str:
+    plain = re.sub(r"\\(.)", r"\1", override)  # a sweep escapes colons and more
+    return re.sub(r"[^\w.=,-]", "_", plain.lstrip("+~"))
 
 
 def _short(name: str, longest: int = 200) -> str:
@@ -41,11 +63,26 @@ def _short(name: str, longest: int = 200) -> str:
     if len(name.encode()) <= longest:
         return name
     kept = name[:longest].rsplit(",", 1)[0]
-    return f"{kept},more={hashlib.sha256(name.encode()).hexdigest()[:12]}"
+    return f"{kept}{MORE}{hashlib.sha256(name.encode()).hexdigest()[:12]}"
+
+
+def fixed_arguments(params: Mapping[str, Any] | None) -> set[str]:
+    """Return the arguments in a configuration's `hydra.sweeper.params` that have one value for all jobs."""
+    arguments = [f"{key}={value}" for key, value in (params or {}).items()]
+    parsed = OverridesParser.create().parse_overrides(arguments)
+    return {
+        f"{override.get_key_element()}={override.get_value_element_as_str()}"
+        for override in parsed
+        if not override.is_sweep_override()
+    }
+
+
+def _key(override: str) -> str:
+    return override.lstrip("+~").split("=", 1)[0]
 
 
 def _in_name(override: str) -> bool:
-    key = override.lstrip("+~").split("=", 1)[0]
+    key = _key(override)
     return key not in NOT_IN_NAME and re.split(r"[./@]", key)[0] not in NOT_IN_NAME_WITH_ALL_BELOW
 
 
@@ -56,12 +93,13 @@ def _subfolder(*, _root_: DictConfig) -> str:
         _root_.algo.name,
         _root_.seed,
         list(_root_.hydra.overrides.task),
+        fixed_arguments(_root_.hydra.sweeper.get("params")),
     )
 
 
 def _folder(*, _root_: DictConfig) -> str:
     if _root_.hydra.job.name == "run":
-        return f"{_root_.paths.runs}/{_root_.experiment}"
+        return f"{_root_.paths.runs}/{_root_.study}"
     return f"{_root_.paths.artifacts}/logs/{_root_.hydra.job.name}"
 
 

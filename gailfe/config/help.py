@@ -2,24 +2,38 @@
 
 from __future__ import annotations
 
+import textwrap
 from pathlib import Path
 
 from gailfe.config.folders import CONF
 
 MORE = """\
   --cfg job                 the whole configuration: every key that can be set, as this command line sets it
-  --config-dir my_conf      with your own files beside these groups' ones
+  --config-dir my_conf      with your own files beside these groups' ones; with --help, lists them too
   --hydra-help              what Hydra itself can do
 """
 
 
-def help_page(usage: str) -> str:
-    """Return `usage`, then every config group with its options and the first comment line of each."""
+def help_page(usage: str, own: Path | None = None) -> str:
+    """Return `usage`, then every config group with its options and the first comment line of each.
+
+    Args:
+        own: the user's folder of groups, `--config-dir`. Its options are listed behind the built-in ones; where
+            both have a name, Hydra takes the built-in one, and the page says so.
+    """
     lines = [usage]
-    for group in sorted(path for path in CONF.iterdir() if path.is_dir() and any(path.glob("*.yaml"))):
-        lines.append(f"{group.name}:")
-        for option in sorted(group.glob("[!_]*.yaml")):
-            lines.append(f"  {group.name}={option.stem}".ljust(32) + summary(option))
+    folders = [CONF] if own is None else [CONF, own]
+    groups = {path.name for folder in folders for path in folder.iterdir() if any(path.glob("*.yaml"))}
+    for group in sorted(groups - {"hydra"}):
+        lines.append(f"{group}:")
+        built_in = {path.stem for path in (CONF / group).glob("*.yaml")}
+        for folder in folders:
+            for option in sorted((folder / group).glob("[!_]*.yaml")):
+                what = textwrap.shorten(summary(option), 100, placeholder=" …")
+                if folder == own:
+                    hidden = option.stem in built_in
+                    what = f"not used: there is a built-in {option.stem}" if hidden else f"{what} ({own})".strip()
+                lines.append(f"  {group}={option.stem}".ljust(32) + what)
         lines.append("")
     return "\n".join([*lines, MORE])
 

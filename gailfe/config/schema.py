@@ -152,7 +152,8 @@ class Config:
 
     seed: int = key("of stage 3; the expert and the demonstrations have their own", SEED)
     device: str = key("where the networks of stage 3 learn", DEVICE)
-    experiment: str = key("name of the folder of these runs, and their tag in W&B", FOLDER_NAME)
+    experiment: str = key("name of the file of conf/experiment/ behind this run, and a tag in W&B", FOLDER_NAME)
+    study: str = key("name of the folder of these runs, and a tag in W&B", FOLDER_NAME, "${experiment}")
     checkpoint_every: int = key("iterations between checkpoints", AT_LEAST_ONE)
     episodes: int = key("episodes of expert.evaluate and expert.publish", AT_LEAST_ONE)
     env: EnvConfig = field(default_factory=EnvConfig)

@@ -6,14 +6,15 @@ a user's class is found like those of the package: `_target_: my_package.MyLearn
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, fields, is_dataclass
 from typing import Any
 
 from hydra.utils import get_class
 from omegaconf import DictConfig, OmegaConf
-from omegaconf.errors import OmegaConfBaseException
+from omegaconf.errors import ConfigAttributeError, ConfigKeyError, OmegaConfBaseException
 
 from gailfe.config.keys import FOLDER_NAME, ConfigError, check_keys, key
+from gailfe.config.nearest import did_you_mean
 
 
 @dataclass
@@ -66,8 +67,13 @@ def typed(group: str, node: Any) -> Any:
             merged = OmegaConf.merge(merged, {key: value})  # one by one: not all of its errors name their key
         config = OmegaConf.to_object(merged)
     except OmegaConfBaseException as error:
-        what = str(error).splitlines()[0]  # the rest are OmegaConf's types
-        raise ConfigError(f"{group}.{error.full_key or key}: {what}") from error
+        what, at = str(error).splitlines()[0], error.full_key or key  # the other lines are OmegaConf's types
+        if isinstance(error, ConfigKeyError | ConfigAttributeError):  # not a value: the key itself
+            holder = error.object_type if is_dataclass(error.object_type) else schema
+            path = f"{group}.{at}".rpartition(".")[0]
+            names = [f"{path}.{entry.name}" for entry in fields(holder)]
+            what = f"there is no such key{did_you_mean(f'{group}.{at}', names)}"
+        raise ConfigError(f"{group}.{at}: {what}") from error
     assert isinstance(config, Target)
     check_keys(config, f"{group}.")
     config.check()

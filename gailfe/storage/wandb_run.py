@@ -84,7 +84,7 @@ def start_wandb(config: Config, folder: Path, run_id: str, sections: Sections) -
         group=group,
         job_type=config.algo.name,
         name=f"{config.env.name}/{config.algo.name}/{folder.name}",
-        tags=[config.experiment, config.env.name, config.algo.name],
+        tags=list(dict.fromkeys([config.study, config.experiment, config.env.name, config.algo.name])),
         config=asdict(config),
     )
     run.define_metric("iteration", hidden=True)
