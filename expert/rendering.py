@@ -41,6 +41,7 @@ def make_render_env(config: EnvConfig) -> gymnasium.Env:
         CannotRender: if no frame comes out of it, or its frames would need OpenGL and there is none.
         ConfigError: if the environment can't be made.
     """
+    os.environ.setdefault("SDL_VIDEODRIVER", "dummy")  # pygame needs no display for frames, and says no word then
     env = make_env(config, render_mode="rgb_array")
     if isinstance(env.unwrapped, MujocoEnv):
         choose_gl()

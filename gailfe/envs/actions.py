@@ -50,7 +50,7 @@ def described(space: gymnasium.Space) -> str:
 
 def as_actions(array: np.ndarray, space: ActionSpace) -> np.ndarray:
     """Return numbers in the type that actions of `space` have here; what `outside` refuses becomes anything."""
-    with np.errstate(invalid="ignore"):
+    with np.errstate(invalid="ignore", over="ignore"):
         return array.astype(np.int64 if isinstance(space, Discrete) else np.float32)
 
 
