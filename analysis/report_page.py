@@ -65,7 +65,8 @@ def page_of(
     shown = find_videos(sources, videos, runs, page)
     calls = {label: name for panel in layout.panels for name, label in panel.lines.items()}
     shared, different = shared_and_different(runs, lambda label: calls.get(label, label)) if runs else ({}, [])
-    reached = measurements(curves).groupby(["env", "algo", "seed"])["iteration"].max().to_dict()
+    last = measurements(curves).groupby(["env", "algo", "seed"], as_index=False)["iteration"].max()
+    reached = {(env, algo, seed): int(done) for env, algo, seed, done in last.itertuples(index=False, name=None)}
     folders = list(dict.fromkeys(map(folder_of, sources)))
     tables = [path for source in sources if (path := results_file(source)) is not None]
     script = "".join((FORM / name).read_text(encoding="utf-8") for name in ("chart.js", "report.js"))

@@ -4,15 +4,13 @@ from __future__ import annotations
 
 import json
 import os
-import platform
-import subprocess
 from collections.abc import Callable, Iterable, Sequence
-from importlib.metadata import version
 from pathlib import Path
 from statistics import median
 from typing import Any
 
 from benchmarks.command import MeasurementError
+from gailfe.storage.origin import CODE, last_change, processor
 
 ROOT = Path(__file__).parents[1]
 Row = dict[str, Any]  # a measurement: its point, its result, where, when and by which command it was made
@@ -84,29 +82,7 @@ def origin(*measuring: str) -> Row:
     Args:
         measuring: the files that measure, beside those that are measured.
     """
-    measured = [*measuring, "conf", "expert", "gailfe"]
-
-    def git(*arguments: str) -> str:
-        command = ["git", "-C", str(ROOT), *arguments, "--", *measured]
-        return subprocess.run(command, capture_output=True, text=True).stdout.strip()
-
-    changes = "+changes" if git("status", "--porcelain") else ""
-    return {"commit": (git("log", "-1", "--format=%h") or "unknown") + changes, "processor": processor()}
-
-
-def processor() -> str:
-    """Return the processor's own name."""
-    try:
-        lines = Path("/proc/cpuinfo").read_text().splitlines()
-    except OSError:
-        return platform.processor()
-    return next((line.split(":", 1)[1].strip() for line in lines if line.startswith("model name")), "?")
-
-
-def versions() -> dict[str, str]:
-    """Return the versions of what decides our own speed."""
-    packages = ("torch", "mujoco", "gymnasium", "numpy")
-    return {"Python": platform.python_version(), **{package: version(package) for package in packages}}
+    return {"commit": last_change(*measuring, *CODE), "processor": processor()}
 
 
 def machine(place: Row, cores: int = 1) -> str:

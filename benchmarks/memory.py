@@ -16,10 +16,11 @@ from pathlib import Path
 from typing import Any
 
 from benchmarks.command import FOLDER, run
-from benchmarks.measurements import machine, origin, table, versions
+from benchmarks.measurements import machine, origin, table
 from benchmarks.processes import side_by_side
 from gailfe.config.arguments import argument, each_of
 from gailfe.storage.files import write_text
+from gailfe.storage.origin import versions
 
 ENVS = ["hopper", "halfcheetah", "walker2d", "ant"]
 

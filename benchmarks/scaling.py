@@ -19,9 +19,10 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from benchmarks.command import FOLDER, YES_OR_NO, run
-from benchmarks.measurements import Point, Row, make_missing, origin, read_rows, versions
+from benchmarks.measurements import Point, Row, make_missing, origin, read_rows
 from gailfe.config.arguments import argument, each_of
 from gailfe.config.keys import AT_LEAST_ONE, POSITIVE
+from gailfe.storage.origin import versions
 
 ENVS = ("hopper", "halfcheetah", "walker2d", "ant")  # those with a pretrained expert
 SWEEP_JOBS = 4

@@ -17,10 +17,11 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from benchmarks.command import FOLDER, run
-from benchmarks.measurements import Row, machine, origin, table, versions
+from benchmarks.measurements import Row, machine, origin, table
 from gailfe.config.arguments import argument, each_of
 from gailfe.config.keys import AT_LEAST_ONE
 from gailfe.storage.files import write_json, write_text
+from gailfe.storage.origin import versions
 
 ALGOS = ("gail", "gailfe")
 ARTIFACTS = Path("artifacts")

@@ -24,7 +24,14 @@ ROOT = Path(__file__).parents[1]
 
 project = "gailfe"
 extensions = ["myst_parser", "sphinx.ext.autodoc", "sphinx.ext.napoleon", "sphinxcontrib.mermaid"]
-include_patterns = ["docs/*.md", "results/*/*.md", "expert/pretrained/*/*.md", "CHANGELOG.md", "CONTRIBUTING.md"]
+include_patterns = [
+    "docs/*.md",
+    "docs/bring_your_own/*.md",
+    "results/*/*.md",
+    "expert/pretrained/*/*.md",
+    "CHANGELOG.md",
+    "CONTRIBUTING.md",
+]
 exclude_patterns = [".*", "venv", "runs", "artifacts", "build", "outputs", "multirun"]  # not to be looked through
 root_doc = "docs/index"
 suppress_warnings = ["toc.not_included"]  # pages below results/ that are reached by links alone
@@ -47,6 +54,9 @@ html_math_renderer = "mathml"
 
 CONTENTS = {
     "Start": ["docs/index", "docs/commands", "docs/own_experiments", "docs/python"],
+    "Bring your own": [
+        f"docs/bring_your_own/{of}" for of in ("environment", "annotator", "demonstrations", "algorithm", "study")
+    ],
     "How to": ["docs/demonstrations", "docs/tuning", "docs/wandb", "docs/past_one_machine"],
     "Understand": ["docs/method", "docs/findings", "docs/faq"],
     "Reference": ["docs/configuration", "docs/house"],

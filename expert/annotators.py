@@ -18,6 +18,7 @@ from hydra.utils import get_method
 
 from gailfe.config.keys import ConfigError
 from gailfe.config.schema import AnnotatorConfig, EnvConfig, is_annotator
+from gailfe.envs.actions import some_actions
 from gailfe.envs.making import episode_limit, spaces_of
 from gailfe.envs.trajectory import Annotator, Trajectory
 
@@ -56,7 +57,7 @@ def check_annotator(config: AnnotatorConfig, env: EnvConfig) -> None:
     spaces, steps, rng = spaces_of(env), min(episode_limit(env), LONGEST_TRIAL), np.random.default_rng(0)
     noise = Trajectory(
         rng.normal(size=(steps + 1, spaces.observation_dim)),
-        rng.uniform(-1, 1, size=(steps, spaces.action_dim)).astype(np.float32),
+        some_actions(spaces.action, steps, rng),
         rng.normal(size=steps),
         terminated=False,
         truncated=True,

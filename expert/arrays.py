@@ -1,7 +1,7 @@
 """The flat layout of the importer: arrays whose rows are steps in time order, episode after episode.
 
 observations       (N, obs_dim)     what the agent saw before each step
-actions            (N, action_dim)  what the environment received
+actions            (N, action_dim)  what the environment received; of discrete actions (N,) integers
 terminated         (N,) bool        the episode ended with this step by itself: it fell, it reached its goal
 truncated          (N,) bool        the episode ended by its time limit; one of these two may be missing
 rewards            (N,)             may be missing: returns are then unknown
@@ -21,8 +21,10 @@ import numpy as np
 from gailfe.config.arguments import CommandError
 from gailfe.envs.trajectory import Trajectory
 
-if TYPE_CHECKING:
-    from gymnasium.spaces import Box  # --help does not wait for it
+if TYPE_CHECKING:  # --help does not wait for it
+    from gymnasium.spaces import Box
+
+    from gailfe.envs.actions import ActionSpace
 
 log = logging.getLogger(__name__)
 
@@ -62,12 +64,14 @@ def read_arrays(source: Path) -> dict[str, np.ndarray]:
     return arrays
 
 
-def check_arrays(arrays: dict[str, np.ndarray], observation: Box, action: Box) -> None:
+def check_arrays(arrays: dict[str, np.ndarray], observation: Box, action: ActionSpace) -> None:
     """Refuse arrays that are not in the layout or not of an environment with these spaces.
 
     Raises:
         LayoutError: naming the key and both shapes, or the first row that is wrong, with its episode and step.
     """
+    from gailfe.envs.actions import action_shape, outside, refusal
+
     for key in REQUIRED:
         if key not in arrays:
             raise LayoutError(f"{key} is missing; there are: {', '.join(arrays) or 'none of the layout'}")
@@ -76,13 +80,17 @@ def check_arrays(arrays: dict[str, np.ndarray], observation: Box, action: Box) -
     n = len(np.atleast_1d(arrays["observations"]))
     if n == 0:
         raise LayoutError("observations are empty: at least one step is needed")
-    shapes = {"observations": observation.shape, "next_observations": observation.shape, "actions": action.shape}
+    shapes = {
+        "observations": observation.shape,
+        "next_observations": observation.shape,
+        "actions": action_shape(action),
+    }
     for key, array in arrays.items():
         expected = (n, *shapes.get(key, ()))
         if array.shape != expected:
             raise LayoutError(
                 f"{key} has shape {array.shape}, must be {expected}: a row for each of the {n} observations"
-                + (f", {expected[1]} numbers each in this environment" if key in shapes else "")
+                + (f", {_numbers(shapes[key])} each in this environment" if key in shapes else "")
             )
         if array.dtype.kind not in "biuf":
             raise LayoutError(f"{key} has dtype {array.dtype}, must be numbers")
@@ -93,23 +101,10 @@ def check_arrays(arrays: dict[str, np.ndarray], observation: Box, action: Box) -
             raise LayoutError(
                 f"{key} must be finite, got NaN or infinity in {_place(arrays, ~np.isfinite(array))}"
             )
-    beyond = beyond_bounds(arrays["actions"], action)
+    beyond = outside(arrays["actions"], action)
     if beyond.any():
-        raise LayoutError(
-            f"actions must be within the environment's bounds, got {arrays['actions'][first_row(beyond)]} in "
-            f"{_place(arrays, beyond)}; clip them, if the environment did"
-        )
+        raise LayoutError(refusal(action, arrays["actions"][first_row(beyond)], _place(arrays, beyond)))
     _check_order(arrays)
-
-
-def beyond_bounds(actions: np.ndarray, space: Box) -> np.ndarray:
-    """Where actions (T, action_dim) are outside of their space; (T, action_dim) bool.
-
-    A bound of a float64 space may lie between two float32: an action at it is rounded, and not beyond it.
-    """
-    low, high = (bound.astype(np.float32) for bound in (space.low, space.high))
-    actions = actions.astype(np.float32)
-    return (actions < np.nextafter(low, np.float32(-np.inf))) | (actions > np.nextafter(high, np.float32(np.inf)))
 
 
 def first_row(where: np.ndarray) -> int:
@@ -117,10 +112,12 @@ def first_row(where: np.ndarray) -> int:
     return int(np.argwhere(where)[0][0])
 
 
-def cut_episodes(arrays: dict[str, np.ndarray]) -> list[Trajectory]:
+def cut_episodes(arrays: dict[str, np.ndarray], action: ActionSpace) -> list[Trajectory]:
     """Return the episodes of arrays that passed `check_arrays`; the log says what had to be assumed."""
+    from gailfe.envs.actions import as_actions
+
     observations = arrays["observations"].astype(np.float64)
-    actions = arrays["actions"].astype(np.float32)
+    actions = as_actions(arrays["actions"], action)
     n = len(observations)
     terminated, truncated = (arrays.get(key, np.zeros(n)).astype(bool) for key in ENDS)
     rewards = arrays.get("rewards", np.full(n, np.nan)).astype(np.float64)
@@ -159,6 +156,10 @@ def _check_order(arrays: dict[str, np.ndarray]) -> None:
             f"next_observations of row {wrong[0]} must be the observations of row {wrong[0] + 1}, as no episode "
             "ends there: rows are steps in time order"
         )
+
+
+def _numbers(shape: tuple[int, ...]) -> str:
+    return f"{shape[0]} numbers" if shape else "an integer"
 
 
 def _place(arrays: dict[str, np.ndarray], where: np.ndarray) -> str:

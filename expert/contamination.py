@@ -19,8 +19,8 @@ from gailfe.config.keys import ConfigError
 from gailfe.config.schema import Config, DemonstrationsConfig
 from gailfe.envs.making import spaces_of
 from gailfe.envs.trajectory import Demonstrations, Trajectory
-from gailfe.nn.policy import GaussianPolicy
 from gailfe.nn.policy_file import WEIGHTS, load_policy
+from gailfe.nn.stochastic import StochasticPolicy
 from gailfe.storage.store import file_checksum
 
 log = logging.getLogger(__name__)
@@ -144,7 +144,7 @@ def contamination_recipe(config: Config) -> dict[str, Any]:
     return recipe
 
 
-def weaker_policies(config: Config, expert_folder: Path) -> dict[str, GaussianPolicy]:
+def weaker_policies(config: Config, expert_folder: Path) -> dict[str, StochasticPolicy]:
     """Load the configured weaker policies, by name: the user's folders, or earlier checkpoints of the expert.
 
     Those checkpoints are used whose evaluated returns are closest to `weaker_returns` times the expert's.
@@ -185,7 +185,7 @@ def _record(name: str, unlabelled: Sequence[Trajectory], labelled: Sequence[Traj
     }
 
 
-def _load(config: Config, folder: Path, name: str) -> GaussianPolicy:
+def _load(config: Config, folder: Path, name: str) -> StochasticPolicy:
     spaces = spaces_of(config.env)
     try:
         return load_policy(folder, spaces.observation_dim, spaces.action)

@@ -19,6 +19,7 @@ from minari.dataset.minari_storage import MinariStorage
 from gailfe.config.schema import EnvConfig
 from gailfe.envs.making import env_spec, episode_limit, spaces_of
 from gailfe.envs.trajectory import Demonstrations, Trajectory
+from gailfe.envs.wrapping import wrapper_specs
 from gailfe.storage.files import DiskFull
 
 log = logging.getLogger(__name__)
@@ -111,6 +112,7 @@ def _plain_spec(env: EnvConfig) -> EnvSpec | None:
     spec = env_spec(env)
     spec.max_episode_steps = episode_limit(env)
     spec.kwargs.update(env.kwargs)
+    spec.additional_wrappers += wrapper_specs(env)
     entry: Any = spec.entry_point
     if callable(entry):
         module, name = entry.__module__, getattr(entry, "__name__", "")

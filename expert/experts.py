@@ -108,7 +108,14 @@ def make_expert(config: schema.Config, store: Store) -> Path:
 
 def env_recipe(env: schema.EnvConfig) -> dict[str, Any]:
     """Return the keys of an environment that decide how it behaves."""
-    return {"id": env.id, "kwargs": dict(env.kwargs), "max_episode_steps": env.max_episode_steps}
+    recipe: dict[str, Any] = {
+        "id": env.id,
+        "kwargs": dict(env.kwargs),
+        "max_episode_steps": env.max_episode_steps,
+    }
+    return (
+        {**recipe, "wrappers": list(env.wrappers)} if env.wrappers else recipe
+    )  # none: as before there were some
 
 
 def record_evaluation(folder: Path, achieved: dict[str, float]) -> None:

@@ -51,7 +51,7 @@ def import_demonstrations(source: Path, out: Path, env: EnvConfig) -> str:
     try:
         found = arrays.read_arrays(source)
         arrays.check_arrays(found, spaces.observation, spaces.action)
-        trajectories = arrays.cut_episodes(found)
+        trajectories = arrays.cut_episodes(found, spaces.action)
     except arrays.LayoutError as error:
         raise arrays.LayoutError(f"source={source}: {error}") from error
     name = re.sub(r"\W", "_", out.name)

@@ -18,10 +18,11 @@ from minari.dataset.episode_data import EpisodeData
 from minari.dataset.minari_storage import METADATA_FILE_NAME
 
 from expert.annotators import Reference, make_annotator
-from expert.arrays import beyond_bounds, first_row
+from expert.arrays import first_row
 from expert.contamination import contamination_recipe
 from gailfe.config.keys import ConfigError
 from gailfe.config.schema import Config
+from gailfe.envs.actions import action_shape, as_actions, clipped, described, outside, refusal, same_kind
 from gailfe.envs.making import Spaces, spaces_of
 from gailfe.envs.trajectory import Demonstrations, Trajectory
 
@@ -148,10 +149,10 @@ def _check_spaces(config: Config, key: str, name: str, dataset: MinariDataset) -
         ("observation", dataset.observation_space, spaces.observation),
         ("action", dataset.action_space, spaces.action),
     ):
-        if not isinstance(theirs, gymnasium.spaces.Box) or theirs.shape != ours.shape:
+        if not same_kind(ours, theirs):
             raise ConfigError(
-                f"demonstrations.{key}={name}: the {what}s of env.id={config.env.id} are a Box of shape "
-                f"{ours.shape}, and the dataset's must be too, got {_shape(theirs)}"
+                f"demonstrations.{key}={name}: the {what}s of env.id={config.env.id} are {described(ours)}, and "
+                f"the dataset's must be too, got {_shape(theirs)}"
             )
 
 
@@ -206,7 +207,7 @@ def _trajectory(episode: EpisodeData, spaces: Spaces, notes: Counter[str]) -> Tr
         if kind.kind not in "biuf":
             raise ValueError(f"{name} have dtype {kind}, must be numbers")
     observations = np.asarray(episode.observations, dtype=np.float64)
-    actions = np.asarray(episode.actions, dtype=np.float32)
+    actions = as_actions(np.asarray(episode.actions), spaces.action)
     rewards = np.asarray(episode.rewards, dtype=np.float64)
     for name in ("rewards", "terminations", "truncations"):
         shape = np.shape(getattr(episode, name))
@@ -214,10 +215,11 @@ def _trajectory(episode: EpisodeData, spaces: Spaces, notes: Counter[str]) -> Tr
             raise ValueError(f"{name} have shape {shape}, must be ({len(actions)},), one for each action")
     for name, array, shape in (
         ("observations", observations, spaces.observation.shape),
-        ("actions", actions, spaces.action.shape),
+        ("actions", actions, action_shape(spaces.action)),
     ):
         if array.shape[1:] != shape:
-            raise ValueError(f"{name} have shape {array.shape}, must be (T, {shape[0]})")
+            must = f"(T, {shape[0]})" if shape else "(T,)"
+            raise ValueError(f"{name} have shape {array.shape}, must be {must}")
         if not np.isfinite(array).all():
             raise ValueError(
                 f"{name} must be finite, got NaN or infinity in step {first_row(~np.isfinite(array))}"
@@ -225,13 +227,11 @@ def _trajectory(episode: EpisodeData, spaces: Spaces, notes: Counter[str]) -> Tr
     if 0 < len(observations) == len(actions):
         notes["lack the observation that they ended in: the last one is repeated"] += 1
         observations = np.concatenate([observations, observations[-1:]])
-    beyond = beyond_bounds(actions, spaces.action)
+    beyond = outside(np.asarray(episode.actions), spaces.action)
     if beyond.any():
-        raise ValueError(
-            f"actions must be within the environment's bounds, got {actions[first_row(beyond)]} in step "
-            f"{first_row(beyond)}; clip them, if the environment did"
-        )
-    actions = np.clip(actions, spaces.action.low, spaces.action.high)
+        step = first_row(beyond)
+        raise ValueError(refusal(spaces.action, episode.actions[step], f"step {step}"))
+    actions = clipped(actions, spaces.action)
     if not np.isfinite(rewards).all():
         notes["have unknown rewards: there is no expert line, and annotators can't go by return"] += 1
     if np.any(episode.terminations[:-1]) or np.any(episode.truncations[:-1]):

@@ -16,11 +16,13 @@ from typing import Any
 import gymnasium
 import numpy as np
 import torch
+from gymnasium.spaces import Box, Discrete
 
 from expert.experts import Expert, ExpertConfig, record_evaluation
 from gailfe.config.extras import install
 from gailfe.config.keys import AT_LEAST_ONE, ConfigError, key
 from gailfe.config.schema import Config
+from gailfe.envs.actions import as_actions
 from gailfe.envs.evaluation import FRESH_SEED, Evaluator
 from gailfe.envs.making import spaces_of
 from gailfe.nn.acting import Act
@@ -28,8 +30,10 @@ from gailfe.storage.store import file_checksum
 
 # Of no use without training: not unpickled, since functions of another Python can't be, and buffers can be large.
 UNUSED = {"learning_rate": 0.0, "lr_schedule": 0.0, "clip_range": 0.2, "buffer_size": 1, "seed": None}
+# DQN's exploration draws from NumPy's and the space's own random numbers, which our seeds don't decide: no more.
+UNUSED |= {"exploration_schedule": 0.0, "exploration_rate": 0.0}
 
-ALGORITHMS = ("a2c", "ars", "crossq", "ddpg", "ppo", "sac", "td3", "tqc", "trpo")  # those for Box actions
+ALGORITHMS = ("a2c", "ars", "crossq", "ddpg", "dqn", "ppo", "qrdqn", "sac", "td3", "tqc", "trpo")
 
 
 @dataclass
@@ -95,10 +99,11 @@ class SB3Policy:
         self._model, self._normalize = model, normalize
 
     def acting(self, generator: torch.Generator | None = None) -> Act:
-        """Raw observations (n, obs_dim) → actions (n, action_dim) as the environment receives them.
+        """Raw observations (n, obs_dim) → actions (n, action_dim), or (n,), as the environment receives them.
 
         Args:
-            generator: of the policy's own noise, which TD3, DDPG and ARS don't have; None acts with its mean.
+            generator: of the policy's own noise, which TD3, DDPG, ARS, DQN and QR-DQN don't have; None acts with
+                its mean or mode.
         """
         if generator is None:
             return lambda observations: self._predict(observations, deterministic=True)
@@ -121,7 +126,7 @@ class SB3Policy:
         if self._normalize is not None:
             observations = self._normalize.normalize_obs(observations)
         actions, _ = self._model.predict(observations, deterministic=deterministic)
-        return np.asarray(actions, dtype=np.float32)
+        return as_actions(np.asarray(actions), self._model.action_space)
 
 
 def load_sb3(config: Config) -> SB3Policy:
@@ -138,8 +143,7 @@ def load_sb3(config: Config) -> SB3Policy:
     saved = _saved(_existing("file", expert.file), file)
     for kind, space in (("observation", spaces.observation), ("action", spaces.action)):
         theirs = saved.get(f"{kind}_space", {})
-        shape = tuple(theirs.get("_shape") or ()) if "Box" in theirs.get(":type:", "") else theirs.get(":type:")
-        _check_same(file, config, f"{kind}s", "shape", space.shape, shape)
+        _check_same(file, config, f"{kind}s", _told_space(space), _told_saved(theirs))
     try:
         with torch.random.fork_rng(devices=[]):  # building the networks draws weights, before those of the file
             model = algorithm.load(expert.file, device="cpu", custom_objects=UNUSED)
@@ -149,10 +153,10 @@ def load_sb3(config: Config) -> SB3Policy:
             f"{file} can't be loaded with expert.algo={expert.algo}: it must be the algorithm that saved the file "
             f"(its policy is from {module}), with Stable-Baselines3 2 ({_told(error)})"
         ) from error
-    for bound in ("low", "high"):
+    for bound in ("low", "high") if isinstance(spaces.action, Box) else ():
         ours, theirs = (getattr(s, bound) for s in (spaces.action, model.action_space))
         if not np.allclose(ours, theirs):
-            _check_same(file, config, "actions", bound, ours.tolist(), theirs.tolist())
+            _check_same(file, config, "actions", *(f"a Box of {bound} {b.tolist()}" for b in (ours, theirs)))
     return SB3Policy(model, _vecnormalize(config, spaces.observation))
 
 
@@ -199,15 +203,28 @@ def _vecnormalize(config: Config, space: gymnasium.spaces.Box) -> Any | None:
         raise ConfigError(
             f"{named} must be what Stable-Baselines3's VecNormalize.save wrote ({_told(error)})"
         ) from error
-    _check_same(named, config, "observations", "shape", space.shape, shape)
+    _check_same(named, config, "observations", _told_space(space), f"a Box of shape {shape}")
     return loaded
 
 
-def _check_same(named: str, config: Config, what: str, of: str, ours: Any, theirs: Any) -> None:
+def _told_space(space: gymnasium.Space[Any]) -> str:
+    if isinstance(space, Discrete):
+        return f"a Discrete of {space.n} from {space.start} on"
+    return f"a Box of shape {space.shape}"
+
+
+def _told_saved(space: dict[str, Any]) -> str:
+    """As `_told_space`, of a space in the plain part of a file."""
+    kind = space.get(":type:", "")
+    if "Discrete" in kind and "Multi" not in kind:
+        return f"a Discrete of {space.get('n')} from {space.get('start')} on"
+    return f"a Box of shape {tuple(space.get('_shape') or ())}" if "Box" in kind else kind
+
+
+def _check_same(named: str, config: Config, what: str, ours: str, theirs: str) -> None:
     if ours != theirs:
         raise ConfigError(
-            f"{named}: the {what} of env.id={config.env.id} are a Box of {of} {ours}, and the expert's must be "
-            f"too, got {theirs}"
+            f"{named}: the {what} of env.id={config.env.id} are {ours}, and the expert's must be too, got {theirs}"
         )
 
 

@@ -160,7 +160,7 @@ def trajectories(given: Given, key: str, config: Config) -> list[Trajectory]:
         spaces = spaces_of(config.env)
         arrays = {name: np.asarray(array) for name, array in arrays.items()}
         check_arrays(arrays, spaces.observation, spaces.action)
-        found = cut_episodes(arrays)
+        found = cut_episodes(arrays, spaces.action)
     if not found:
         raise ConfigError(f"demonstrations.{key}: at least one episode is needed")
     return found

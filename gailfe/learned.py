@@ -16,8 +16,8 @@ from gailfe.config.checks import parse
 from gailfe.config.keys import ConfigError
 from gailfe.config.schema import Config, EnvConfig
 from gailfe.envs.making import check_env
-from gailfe.nn.policy import GaussianPolicy
 from gailfe.nn.policy_file import load_policy, saved_iteration
+from gailfe.nn.stochastic import StochasticPolicy
 from gailfe.storage.finished import read_summary
 from gailfe.storage.names import CONFIG, EXPERT_RECORD, POLICY_FILES, SUMMARY
 from gailfe.storage.store import ArtifactError, check_files
@@ -30,7 +30,7 @@ class Learned:
     folder: Path
     env: EnvConfig
     algo: str  # the option's name
-    policy: GaussianPolicy
+    policy: StochasticPolicy
     iteration: int | None  # after which it is this policy; None in runs from before that was written
     expert_return: float | None  # mean, of the mean action; None where it isn't known
 

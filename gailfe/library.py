@@ -8,20 +8,22 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
+import gymnasium
 import numpy as np
 import torch
 
 from expert.own_data import own_expert_record
 from gailfe.config.keys import ConfigError
 from gailfe.config.schema import AnnotatorConfig, EnvConfig
+from gailfe.envs.actions import described, same_kind
 from gailfe.envs.evaluation import Evaluator
 from gailfe.envs.making import check_env
 from gailfe.envs.trajectory import Annotator, Demonstrations, Trajectory
 from gailfe.given import Environment, Given, configure, digest, environment, trajectories
 from gailfe.nn.acting import Act
 from gailfe.nn.onnx_file import save_onnx
-from gailfe.nn.policy import GaussianPolicy
 from gailfe.nn.policy_file import POLICY_FILES, read_policy, save_policy
+from gailfe.nn.stochastic import StochasticPolicy
 from gailfe.pipeline import held
 from gailfe.pipeline import imitate as run_stage_3
 from gailfe.recipe import is_finished, run_recipe
@@ -39,7 +41,7 @@ class Policy:
         metrics: a row for each iteration of its training, as in metrics.csv; empty where they aren't known.
     """
 
-    def __init__(self, network: GaussianPolicy, metrics: Sequence[Row] = (), seed: int = 0) -> None:
+    def __init__(self, network: StochasticPolicy, metrics: Sequence[Row] = (), seed: int = 0) -> None:
         self._network = network
         self._mean = network.acting()
         self._noisy = network.acting(torch.Generator().manual_seed(seed))
@@ -48,6 +50,10 @@ class Policy:
     @property
     def observation_dim(self) -> int:
         return self._network.normalizer.mean.shape[0]
+
+    @property
+    def action_space(self) -> gymnasium.Space:
+        return self._network.action_space
 
     def predict(
         self,
@@ -61,10 +67,11 @@ class Policy:
         Args:
             observation: (obs_dim,) or (n, obs_dim).
             state: returned as it is: the policy has no memory, and doesn't look at `episode_start` either.
-            deterministic: the mean action, instead of a drawn one.
+            deterministic: the mean action, or the likeliest one of discrete actions, instead of a drawn one.
 
         Returns:
-            (action_dim,) or (n, action_dim) float32, within the bounds of the action space; and `state`.
+            (action_dim,) or (n, action_dim) float32, within the bounds of the action space; of discrete actions
+            an integer, or (n,) int64; and `state`.
 
         Raises:
             ValueError: if the observation has another shape.
@@ -76,7 +83,7 @@ class Policy:
                 f"got {rows.shape}"
             )
         act = self._mean if deterministic else self._noisy
-        actions = act(np.atleast_2d(rows)).astype(np.float32)
+        actions = act(np.atleast_2d(rows))
         return (actions[0] if rows.ndim == 1 else actions), state
 
     def acting(self, generator: torch.Generator | None = None) -> Act:
@@ -185,11 +192,17 @@ def rollout(
     with environment(env) as keys:
         config = EnvConfig(**keys)
         config.max_episode_steps = max_episode_steps or config.max_episode_steps
-        dim = check_env(config).observation_dim
+        spaces = check_env(config)
+        dim = spaces.observation_dim
         if dim != policy.observation_dim:
             raise ConfigError(
                 f"the policy takes observations of {policy.observation_dim} numbers, those of env.id={config.id} "
                 f"have {dim}"
+            )
+        if not same_kind(spaces.action, policy.action_space):
+            raise ConfigError(
+                f"the policy's actions are {described(policy.action_space)}, those of env.id={config.id} "
+                f"{described(spaces.action)}"
             )
         return Evaluator(config, episodes, seed)(policy).trajectories
 

@@ -28,6 +28,8 @@ def run_recipe(config: Config, demonstrations_key: str) -> dict[str, Any]:
     for key in (*inputs, "tracking", "paths", "checkpoint_every", "episodes", "experiment", "study", "device"):
         del recipe[key]
     del recipe["env"]["num_iterations"], recipe["env"]["ppo"], recipe["env"]["gradient_penalty"]
+    if not recipe["env"]["wrappers"]:  # as in runs from before there were wrappers
+        del recipe["env"]["wrappers"]
     if used != {"use_trajectories": None, "subsample": 1}:  # all: as in runs from before there was a choice
         recipe["demonstrations"] = used
     return {"version": 1, "demonstrations_key": demonstrations_key, **recipe}

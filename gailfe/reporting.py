@@ -8,7 +8,7 @@ from typing import Any
 
 from gailfe.algorithms.learner import Learner, Sampled, Sectioned
 from gailfe.config.schema import Config
-from gailfe.nn.policy import GaussianPolicy
+from gailfe.nn.stochastic import StochasticPolicy
 from gailfe.storage.names import METRICS
 from gailfe.storage.tracking import Row, read_rows
 from gailfe.storage.wandb_artifacts import Input, log_inputs, log_policy
@@ -23,7 +23,7 @@ from gailfe.storage.wandb_run import (
     summary_of,
 )
 
-Film = Callable[[GaussianPolicy, str, Path], bool]
+Film = Callable[[StochasticPolicy, str, Path], bool]
 """Films a policy: from a title to the file of a video; returns whether there is one."""
 
 

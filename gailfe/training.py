@@ -25,6 +25,7 @@ from gailfe.storage.checkpoint import CheckpointError, load_checkpoint, save_che
 from gailfe.storage.files import write_json
 from gailfe.storage.finished import write_summary
 from gailfe.storage.names import METRICS, RECIPE
+from gailfe.storage.origin import run_origin
 from gailfe.storage.progress import Progress
 from gailfe.storage.store import ArtifactError, artifact_key, check_files, checksums
 from gailfe.storage.tracking import MetricsFile, Row, columns, read_rows, rows_checksum
@@ -204,4 +205,5 @@ def train(
     save_policy(folder, learner.policy, done.iterations)  # again, for a process that was killed before it did
     reporter.finish(done.iterations)
     last_row = read_rows(folder / METRICS)[-1]
-    write_summary(folder, {**done._asdict(), "stopped_early": learner.finished, "last_row": last_row})
+    ended = {**done._asdict(), "stopped_early": learner.finished, "last_row": last_row}
+    write_summary(folder, {**ended, **run_origin()})

@@ -6,17 +6,18 @@ import copy
 import functools
 import sys
 from collections.abc import Mapping
-from dataclasses import fields, is_dataclass
+from dataclasses import fields, is_dataclass, replace
 from pathlib import Path
 from typing import Any
 
 import hydra
+import numpy as np
 import pytest
 from helpers import fell, make_trajectory
 
 from gailfe.config.checks import parse
 from gailfe.config.schema import Config
-from gailfe.envs.trajectory import Demonstrations
+from gailfe.envs.trajectory import Demonstrations, Trajectory
 from gailfe.nn.policy_file import WEIGHTS
 from gailfe.recipe import run_recipe
 from gailfe.storage.progress import Progress
@@ -70,6 +71,15 @@ DEMONSTRATIONS = Demonstrations(
     expert=[make_trajectory(40, seed=i, terminated=False) for i in range(3)],
     failed=[make_trajectory(25, seed=10 + i) for i in range(2)],
 )
+
+
+def of_cartpole(trajectory: Trajectory) -> Trajectory:
+    """The same noise in the shape of a CartPole's episode."""
+    actions = (trajectory.actions[:, 0] > 0).astype(np.int64)
+    return replace(trajectory, observations=trajectory.observations[:, :4], actions=actions)
+
+
+DISCRETE = Demonstrations(*([of_cartpole(trajectory) for trajectory in part] for part in DEMONSTRATIONS))
 every_algorithm = pytest.mark.parametrize("algorithm", ALGORITHMS)
 
 
@@ -79,7 +89,8 @@ class Killed(BaseException):
 
 def run(config: Config, folder: Path) -> Path:
     folder.mkdir(exist_ok=True)
-    train(config, folder, DEMONSTRATIONS, fell, run_recipe(config, "key"))
+    demonstrations = DISCRETE if config.env.name == "cartpole" else DEMONSTRATIONS
+    train(config, folder, demonstrations, fell, run_recipe(config, "key"))
     return folder
 
 

@@ -19,7 +19,8 @@ from gailfe.config.checks import parse
 from gailfe.config.schema import Config, EnvConfig
 from gailfe.config.targets import typed
 from gailfe.envs.trajectory import Demonstrations, Trajectory
-from gailfe.nn.policy import GaussianPolicy
+from gailfe.nn.gaussian import GaussianPolicy
+from gailfe.nn.stochastic import StochasticPolicy
 
 HOPPER = EnvConfig(name="hopper", id="Hopper-v5", num_iterations=1)
 PENDULUM = EnvConfig(name="pendulum", id="Pendulum-v1", num_iterations=1)
@@ -70,15 +71,22 @@ def make_policy(
     seed: int = 0,
     log_std_init: float = -0.5,
     spread: float = 0.0,
-    space: gymnasium.spaces.Box | None = None,
+    space: gymnasium.Space | None = None,
 ) -> GaussianPolicy:
     """A small policy; with `spread` its weights and log-std are moved by noise, away from special values."""
     generator = seeded(seed)
     space = space or unit_box(action_dim)
+    assert isinstance(space, gymnasium.spaces.Box)
     policy = GaussianPolicy(observation_dim, space, [5], log_std_init, generator)
     with torch.no_grad():
         for parameter in policy.parameters():
             parameter.add_(spread * torch.randn(parameter.shape, generator=generator))
+    return policy
+
+
+def gaussian(policy: StochasticPolicy) -> GaussianPolicy:
+    """The policy, of which a test knows that it is Gaussian."""
+    assert isinstance(policy, GaussianPolicy)
     return policy
 
 

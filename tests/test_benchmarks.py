@@ -22,7 +22,7 @@ def record(steps: int, seed: int = 0) -> list[Episode]:
     generator = np.random.default_rng(seed)
 
     def act() -> None:
-        env.step(generator.uniform(-1, 1, (3, env.action_dim)).astype(np.float32))
+        env.step(generator.uniform(-1, 1, (3, 3)).astype(np.float32))
 
     for _ in range(7):
         act()  # before the recording: it must begin in the middle of episodes

@@ -14,7 +14,7 @@ from expert.checkpoints import checkpoint_folder, choose_expert, earlier_checkpo
 from gailfe.config.schema import Config
 from gailfe.envs.evaluation import Evaluator
 from gailfe.envs.vector import VectorEnv
-from gailfe.nn.policy import GaussianPolicy
+from gailfe.nn.gaussian import GaussianPolicy
 from gailfe.nn.policy_file import load_policy, save_policy
 
 ENV = dataclasses.replace(PENDULUM, max_episode_steps=30)
@@ -53,7 +53,7 @@ def test_the_finalist_that_is_reliably_best_in_more_episodes_is_the_expert(
     assert len(set(scores.values())) == 2
     assert record["iteration"] == best
     chosen = load_policy(tmp_path, 3, VectorEnv(ENV, 1, 0).action_space)
-    assert torch.equal(chosen.mean[0].weight, policy(best).mean[0].weight)  # type: ignore[arg-type]
+    assert torch.equal(chosen.network.weights[0], policy(best).network.weights[0])
     assert record["episodes"] == 4
     assert record["eval_return_mean"] == pytest.approx(evaluated(best, expert_seed + 2, 4).mean())
 

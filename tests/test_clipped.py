@@ -13,8 +13,7 @@ from torch.distributions import Independent, Normal, kl_divergence
 from torch.nn.utils import parameters_to_vector
 
 from gailfe.algorithms.clipped import ClippedUpdate, policy_gradient
-from gailfe.nn.gaussian import entropy, log_prob
-from gailfe.nn.policy import GaussianPolicy
+from gailfe.nn.gaussian import Gaussian, GaussianPolicy
 
 ROWS = 256
 
@@ -49,13 +48,13 @@ def test_the_gradient_is_autograds_of_the_clipped_loss(lambda_h: float) -> None:
     x, samples, advantages = (tensor.double() for tensor in problem(policy))
     policy.double()
     mean, log_std = policy(x)
-    old_log_prob = log_prob(mean, log_std, samples).detach()
+    old_log_prob = Gaussian(mean, log_std).log_prob(samples).detach()
     old_log_prob += 0.2 * torch.randn(ROWS, generator=seeded(2), dtype=torch.float64)
-    ratio = (log_prob(mean, log_std, samples) - old_log_prob).exp()
+    ratio = (Gaussian(mean, log_std).log_prob(samples) - old_log_prob).exp()
     standardised = (advantages - advantages.mean()) / advantages.std()
     objective = torch.min(ratio * standardised, ratio.clamp(0.9, 1.1) * standardised).mean()
     parameters = [*policy.mean.parameters(), policy.log_std]
-    expected = torch.autograd.grad(-objective - lambda_h * entropy(log_std), parameters)
+    expected = torch.autograd.grad(-objective - lambda_h * Gaussian(mean, log_std).entropy(), parameters)
     with torch.no_grad():
         gradient, kl, clip_fraction = policy_gradient(policy, x, samples, old_log_prob, advantages, 0.1, lambda_h)
     for ours, theirs in zip(gradient, expected, strict=True):

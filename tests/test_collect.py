@@ -28,7 +28,7 @@ from expert.collect import (
 from expert.demonstrations import EXPERT, load_demonstrations
 from gailfe.config.schema import AnnotatorConfig, Config
 from gailfe.envs.trajectory import Demonstrations, Trajectory
-from gailfe.nn.policy import GaussianPolicy
+from gailfe.nn.gaussian import GaussianPolicy
 from gailfe.nn.policy_file import save_policy
 from gailfe.storage.names import MANIFEST
 from gailfe.storage.store import Store, artifact_key

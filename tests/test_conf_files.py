@@ -35,11 +35,12 @@ FILES = sorted(path for path in CONF.glob("**/*.yaml") if not path.name.startswi
 OPTIONS = [f"{path.parent.name}={path.stem}" for path in FILES if path.parent != CONF]
 ENVS = [option for option in OPTIONS if option.startswith("env=")]
 
-# All three stages in a second. So short an episode ends before an untrained expert has fallen.
+# All three stages in a second. So short an episode ends before an untrained expert has fallen, and is too short to
+# subsample.
 TINY = [
     *("env.max_episode_steps=10", "env.num_iterations=2", "evaluation.episodes=1"),
     *("expert.total_steps=512", "expert.steps_per_iteration=256", "expert.epochs=1", "expert.eval_episodes=1"),
-    *("expert.final_eval_episodes=1", "demonstrations.num_trajectories=2"),
+    *("expert.final_eval_episodes=1", "demonstrations.num_trajectories=2", "demonstrations.subsample=1"),
 ]
 
 SMALL_ALGO = {"steps_per_iteration": 64}  # where an algorithm has such a key

@@ -16,7 +16,7 @@ from helpers import HOPPER, PENDULUM, assert_same_tensors, box, make_policy, see
 
 from gailfe.config.schema import EnvConfig
 from gailfe.envs.evaluation import Evaluation, Evaluator
-from gailfe.nn.policy import GaussianPolicy
+from gailfe.nn.gaussian import GaussianPolicy
 
 LIMIT = 40
 # With the position in the observation, an initial state can be read off it.

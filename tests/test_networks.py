@@ -9,7 +9,7 @@ from helpers import box, make_policy, seeded
 from torch.distributions import Independent, Normal
 from torch.distributions import kl_divergence as exact_kl
 
-from gailfe.nn.gaussian import entropy, kl_divergence, log_prob, log_prob_gradient
+from gailfe.nn.gaussian import Gaussian
 from gailfe.nn.mlp import MLP
 from gailfe.nn.normalisation import RunningMeanStd
 
@@ -81,9 +81,10 @@ def test_log_prob_entropy_and_kl_equal_those_of_torch_distributions(seed: int) -
     old_log_std, log_std = torch.randn(2, 4, generator=generator, dtype=torch.float64)
     old = Independent(Normal(old_mean, old_log_std.exp().expand_as(mean)), 1)
     new = Independent(Normal(mean, log_std.exp().expand_as(mean)), 1)
-    torch.testing.assert_close(log_prob(mean, log_std, actions), new.log_prob(actions))
-    torch.testing.assert_close(entropy(log_std), new.entropy()[0])
-    torch.testing.assert_close(kl_divergence(old_mean, old_log_std, mean, log_std), exact_kl(old, new).mean())
+    torch.testing.assert_close(Gaussian(mean, log_std).log_prob(actions), new.log_prob(actions))
+    torch.testing.assert_close(Gaussian(mean, log_std).entropy(), new.entropy()[0])
+    divergence = Gaussian(old_mean, old_log_std).kl_divergence(Gaussian(mean, log_std))
+    torch.testing.assert_close(divergence, exact_kl(old, new).mean())
 
 
 def test_weights_come_from_the_given_generator_alone() -> None:
@@ -106,20 +107,23 @@ def test_the_log_std_is_trained_with_the_weights() -> None:
     policy = make_policy()
     x, actions = torch.randn(2, 10, 3, generator=seeded(5))
     mean, log_std = policy(x)
-    log_prob(mean, log_std, actions[:, :2]).sum().backward()
+    Gaussian(mean, log_std).log_prob(actions[:, :2]).sum().backward()
     assert all(p.grad is not None and p.grad.abs().sum() > 0 for p in policy.parameters())
     assert any(p is policy.log_std for p in policy.parameters())
 
 
-def test_the_gradient_of_log_prob_is_autograds() -> None:
+@pytest.mark.parametrize("entropy_weight", [0.0, 0.3])
+def test_the_gradient_of_log_prob_and_entropy_is_autograds(entropy_weight: float) -> None:
     generator = seeded(5)
     mean = torch.randn(7, 3, generator=generator, dtype=torch.float64, requires_grad=True)
     log_std = torch.randn(3, generator=generator, dtype=torch.float64, requires_grad=True)
     actions = torch.randn(7, 3, generator=generator, dtype=torch.float64)
     weights = torch.randn(7, generator=generator, dtype=torch.float64)
-    expected = torch.autograd.grad((weights * log_prob(mean, log_std, actions)).sum(), (mean, log_std))
+    gaussian = Gaussian(mean, log_std)
+    objective = (weights * gaussian.log_prob(actions)).sum() + entropy_weight * gaussian.entropy()
+    expected = list(torch.autograd.grad(objective, (mean, log_std)))
     with torch.no_grad():
-        torch.testing.assert_close(log_prob_gradient(mean, log_std, actions, weights), expected)
+        torch.testing.assert_close(gaussian.gradient(actions, weights, entropy_weight), expected)
 
 
 def test_an_actor_is_the_mean_of_normalised_observations() -> None:

@@ -7,12 +7,14 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from helpers import box, make_policy
+from gymnasium.spaces import Discrete
+from helpers import box, make_policy, seeded
 
 import gailfe
 from gailfe.config.keys import ConfigError
 from gailfe.library import Policy
 from gailfe.nn import onnx_file
+from gailfe.nn.categorical import CategoricalPolicy
 
 ROOT = Path(__file__).parents[1]
 onnxruntime = pytest.importorskip("onnxruntime")
@@ -63,3 +65,16 @@ def test_without_the_extra_the_error_names_it(tmp_path: Path, monkeypatch: pytes
     monkeypatch.setitem(sys.modules, "onnx", None)
     with pytest.raises(ConfigError, match=r"extra `onnx` \(pip install -e '\.\[onnx\]'\)"):
         Policy(make_policy()).to_onnx(tmp_path / "policy.onnx")
+
+
+def test_of_discrete_actions_the_file_gives_the_likeliest_one(tmp_path: Path) -> None:
+    network = CategoricalPolicy(4, Discrete(3, start=-1), [8], seeded(0))
+    network.logits.weights[-1].data.mul_(100)
+    policy = Policy(network)
+    policy.to_onnx(tmp_path / "policy.onnx")
+    observations = np.random.default_rng(0).normal(size=(50, 4)).astype(np.float32)
+    expected, _ = policy.predict(observations)
+    found = answers(tmp_path / "policy.onnx", observations)
+    assert found.dtype == np.int64
+    assert set(expected) == {-1, 0, 1}
+    assert np.array_equal(found, expected)

@@ -25,7 +25,7 @@ from gailfe.envs.evaluation import Evaluator
 from gailfe.envs.making import check_env, spaces_of
 from gailfe.envs.rollout import Collector
 from gailfe.envs.vector import VectorEnv
-from gailfe.nn.policy import GaussianPolicy
+from gailfe.nn.gaussian import GaussianPolicy
 
 TESTS = Path(__file__).parent
 
@@ -104,7 +104,10 @@ def test_an_environment_that_minari_cannot_write_down_is_saved_without_it(tmp_pa
         (EnvConfig(id="user_envs:Missing-v0"), r"user_envs:Missing-v0: .*Missing"),
         (EnvConfig(id="HalfCheetah-v3"), r"HalfCheetah-v3 .*mujoco"),
         (own("Faulty-v0", no_such_argument=1), r"Faulty-v0 .*no_such_argument"),
-        (own("IntegerActions-v0"), r"IntegerActions-v0: the action space must be a Box of floats.*int64"),
+        (
+            own("IntegerActions-v0"),
+            r"IntegerActions-v0: the action space must be a flat Box of floats or a Discrete.*int64",
+        ),
         (own("Faulty-v0", gives=[1.0, 2.0]), r"Faulty-v0: reward .*shape \(\) or \(1,\), got \(2,\)"),
         (own("Faulty-v0", gives=None), r"Faulty-v0: reward .*finite, got None"),
         (own("Faulty-v0", gives="much"), r"Faulty-v0: reward .*numbers, got 'much'"),
@@ -125,14 +128,17 @@ def test_the_refusal_comes_before_stage_1_without_a_traceback(tmp_path: Path) ->
     code, output = command(tmp_path, "env.id=user_envs:IntegerActions-v0")
     assert code == 1
     assert "Traceback" not in output
-    assert "error: env.id=user_envs:IntegerActions-v0: the action space must be a Box of floats" in output
+    assert (
+        "error: env.id=user_envs:IntegerActions-v0: the action space must be a flat Box of floats or a Discrete"
+        in output
+    )
     assert not (tmp_path / "artifacts").exists()
 
 
 def test_the_check_tells_the_spaces() -> None:
     spaces = check_env(PENDULUM)
     assert spaces == spaces_of(PENDULUM)
-    assert (spaces.observation_dim, spaces.action_dim) == (3, 1)
+    assert (spaces.observation_dim, spaces.action.shape) == (3, (1,))
 
 
 NAN_LATER: list[tuple[dict[str, Any], str]] = [

@@ -13,7 +13,7 @@ from torch.nn.utils import parameters_to_vector
 
 from gailfe.algorithms.ppo import PPO, PPOConfig, RewardScale
 from gailfe.envs.rollout import Batch
-from gailfe.nn.gaussian import entropy, log_prob
+from gailfe.nn.gaussian import Gaussian
 
 NUM_STEPS, NUM_ENVS = 64, 4
 
@@ -118,15 +118,17 @@ def test_a_gradient_step_follows_autograds_gradient_of_the_clipped_loss() -> Non
     x = torch.randn(rows, 3, generator=generator)
     mean, log_std = ppo.policy(x)
     samples = mean.detach() + torch.randn(rows, 1, generator=generator)
-    old_log_prob = log_prob(mean, log_std, samples).detach() + 0.2 * torch.randn(rows, generator=generator)
+    old_log_prob = Gaussian(mean, log_std).log_prob(samples).detach() + 0.2 * torch.randn(
+        rows, generator=generator
+    )
     advantages, returns = torch.randn(2, rows, generator=generator)
 
-    ratio = (log_prob(mean, log_std, samples) - old_log_prob).exp()
+    ratio = (Gaussian(mean, log_std).log_prob(samples) - old_log_prob).exp()
     standardised = (advantages - advantages.mean()) / advantages.std()
     surrogate = torch.min(ratio * standardised, ratio.clamp(0.9, 1.1) * standardised).mean()
     squared = 0.5 * (ppo.value(x).squeeze(-1) - returns).square().mean()
-    loss = -surrogate + squared - 0.1 * entropy(log_std)
-    parameters = [*ppo.policy.mean.parameters(), ppo.policy.log_std, *ppo.value.parameters()]
+    loss = -surrogate + squared - 0.1 * Gaussian(mean, log_std).entropy()
+    parameters = [*ppo.policy.network.parameters(), *ppo.policy.own_parameters, *ppo.value.parameters()]
     expected = parameters_to_vector(torch.autograd.grad(loss, parameters))
     assert 0.2 < (ratio != ratio.clamp(0.9, 1.1)).float().mean() < 0.8
 
@@ -147,7 +149,7 @@ def test_the_entropy_coefficient_keeps_the_policy_wide() -> None:
         ppo = make_ppo(entropy_coefficient=coefficient)
         for seed in range(5):
             ppo.update(bandit(ppo, seed), progress=0.0)
-        entropies.append(entropy(ppo.policy.log_std).item())
+        entropies.append(ppo.policy.entropy(torch.zeros(1, 3)).item())
     assert entropies[1] > entropies[0] + 0.05
 
 

@@ -13,7 +13,7 @@ from gailfe.config.schema import EnvConfig
 from gailfe.envs.rollout import Batch, Collector
 from gailfe.envs.trajectory import Trajectory
 from gailfe.envs.vector import Step, VectorEnv
-from gailfe.nn.policy import GaussianPolicy
+from gailfe.nn.gaussian import GaussianPolicy
 
 SHORT = EnvConfig(name="short", id="Hopper-v5", max_episode_steps=30)  # falls and time limits both occur
 

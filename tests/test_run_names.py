@@ -22,6 +22,8 @@ from gailfe.config.folders import fixed_arguments, job_subfolder
         (["annotator=upside_down"], "seed=3,annotator=upside_down"),
         (["+env.kwargs.x=1", "expert.seed=2"], "seed=3,env.kwargs.x=1,expert.seed=2"),
         (["env.id='a b/c'"], "seed=3,env.id=_a_b_c_"),
+        (["env.id=my_module:MyEnv-v0"], "seed=3,env.id=my_module_MyEnv-v0"),
+        (["env.id=my_module\\:MyEnv-v0"], "seed=3,env.id=my_module_MyEnv-v0"),  # as Hydra's sweeper hands it on
         (["algo.policy.hidden_sizes=[8,8]"], "seed=3,algo.policy.hidden_sizes=_8,8_"),
     ],
 )

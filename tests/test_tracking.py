@@ -28,7 +28,8 @@ from gailfe.algorithms.imitation import Imitator
 from gailfe.algorithms.learner import Sampled, Sectioned
 from gailfe.config.schema import Config
 from gailfe.envs.evaluation import Evaluator
-from gailfe.nn.policy import GaussianPolicy
+from gailfe.nn.gaussian import GaussianPolicy
+from gailfe.nn.stochastic import StochasticPolicy
 from gailfe.pipeline import run as run_pipeline
 from gailfe.recipe import run_recipe
 from gailfe.storage.tracking import columns, read_rows
@@ -193,7 +194,7 @@ def test_tracking_changes_no_number_of_a_training(tmp_path: Path) -> None:
     folders = {name: tmp_path / name for name in ("none", "wandb")}
     filmed: list[str] = []
 
-    def film(policy: GaussianPolicy, title: str, path: Path) -> bool:
+    def film(policy: StochasticPolicy, title: str, path: Path) -> bool:
         Evaluator(config.env, 1, 5)(policy)
         path.write_bytes(b"no real video")
         filmed.append(title)

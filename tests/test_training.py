@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 import torch
 from algorithms import DEMONSTRATIONS, every_algorithm, fell, rows, run, run_killed_after, small_run, weights
-from helpers import compose
+from helpers import compose, gaussian
 
 import gailfe.training
 from expert.experts import make_expert
@@ -37,6 +37,7 @@ def test_a_run_that_was_killed_before_its_summary_ends_with_its_last_row(algorit
     run(config, folder)
     assert summary(folder)["iterations"] == 6
     assert summary(folder)["last_row"] == read_rows(folder / "metrics.csv")[-1]
+    assert {"Python", "torch", "mujoco"} <= set(summary(folder)["versions"]), "where its numbers come from"
 
 
 @every_algorithm
@@ -100,7 +101,7 @@ def test_after_a_power_cut_a_run_has_every_row_that_its_checkpoint_goes_on_from(
 
 def spoil_network(learner: Learner, row: Row) -> None:
     with torch.no_grad():
-        learner.policy.log_std[0] = float("nan")
+        gaussian(learner.policy).log_std[0] = float("nan")
 
 
 def spoil_metric(learner: Learner, row: Row) -> None:

@@ -16,8 +16,8 @@ from torch.nn.utils import parameters_to_vector
 
 import gailfe.algorithms.trpo
 from gailfe.algorithms.trpo import conjugate_gradient, fisher_vector_product, trpo_step
+from gailfe.nn.gaussian import GaussianPolicy
 from gailfe.nn.mlp import Activations
-from gailfe.nn.policy import GaussianPolicy
 
 
 def distribution(policy: GaussianPolicy, x: Tensor) -> Independent:

@@ -6,9 +6,9 @@ from typing import Any
 
 import gymnasium
 import numpy as np
-from gymnasium.envs.classic_control import PendulumEnv
+from gymnasium.envs.classic_control import CartPoleEnv, PendulumEnv
 from gymnasium.envs.mujoco.hopper_v5 import HopperEnv
-from gymnasium.spaces import Box
+from gymnasium.spaces import Box, Dict, Discrete, MultiDiscrete
 from gymnasium.wrappers import NormalizeReward
 
 from gailfe.config.schema import EnvConfig
@@ -72,6 +72,57 @@ class IntegerActions(PendulumEnv):
     def __init__(self) -> None:
         super().__init__()
         self.action_space = Box(-2, 2, (1,), dtype=np.int64)
+
+
+class FirstFour(gymnasium.ObservationWrapper):
+    """The first four numbers of what is observed."""
+
+    def __init__(self, env: gymnasium.Env) -> None:
+        super().__init__(env)
+        self.observation_space = Box(-np.inf, np.inf, (4,), dtype=np.float32)
+
+    def observation(self, observation: np.ndarray) -> np.ndarray:
+        return observation[:4]
+
+
+class Corridor(gymnasium.Env):
+    """Steps back and forth (-1, 0, 1) on a corridor that one can fall off; what it observes is a Dict."""
+
+    observation_space = Dict({"place": Box(-5, 5, (1,), dtype=np.float32), "colour": Discrete(3)})
+    action_space = Discrete(3, start=-1)
+
+    def reset(self, *, seed: int | None = None, options: dict[str, Any] | None = None) -> tuple[Any, dict]:
+        super().reset(seed=seed)
+        self.place = float(self.np_random.uniform(-1, 1))
+        return self._observed(), {}
+
+    def step(self, action: int) -> tuple[Any, ...]:
+        assert self.action_space.contains(action), action
+        self.place += 0.5 * action + self.np_random.normal(scale=0.1)
+        return self._observed(), 1.0 - abs(self.place), abs(self.place) > 3, False, {}
+
+    def _observed(self) -> Any:
+        colour = int(np.clip(round(self.place), -1, 1)) + 1
+        return {"place": np.array([self.place], dtype=np.float32), "colour": colour}
+
+
+class SteadyCorridor(Corridor):
+    """It offers its state."""
+
+    def get_state(self) -> dict[str, Any]:
+        return {"place": self.place}
+
+    def set_state(self, state: dict[str, Any]) -> None:
+        self.place = state["place"]
+
+
+class Spaces(gymnasium.Wrapper):
+    """An environment that says that it has other spaces."""
+
+    def __init__(self, env: gymnasium.Env, **spaces: gymnasium.Space) -> None:
+        super().__init__(env)
+        for name, space in spaces.items():
+            setattr(self, f"{name}_space", space)
 
 
 class CountingPendulum(PendulumEnv):
@@ -152,6 +203,10 @@ ENTRY_POINTS: dict[str, Any] = {
     "Odd-v0": Odd,
     "Faulty-v0": Faulty,
     "IntegerActions-v0": IntegerActions,
+    "Corridor-v0": Corridor,
+    "SteadyCorridor-v0": SteadyCorridor,
+    "Screen-v0": lambda: Spaces(CartPoleEnv(), observation=Box(0, 255, (8, 8, 3), dtype=np.uint8)),
+    "TwoSwitches-v0": lambda: Spaces(CartPoleEnv(), action=MultiDiscrete([2, 3])),
     "CountingPendulum-v0": CountingPendulum,
     "OfferingPendulum-v0": OfferingPendulum,
     "CountingHopper-v0": CountingHopper,

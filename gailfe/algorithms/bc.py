@@ -1,9 +1,9 @@
 """Behaviour cloning: the policy that gives the demonstrated actions the highest likelihood (Pomerleau 1991).
 
-It minimises E_E[−log π_θ(a|s)] over the Gaussian policies that GAIL trains too. Their log-std doesn't depend on
-the state: so the mean minimises the squared error of each action in units of its standard deviation, which is
-learned as well. Some trajectories are held out. The policy with the smallest loss on them is evaluated and saved,
-and training stops when that loss has not fallen for some time.
+It minimises E_E[−log π_θ(a|s)] over the policies that GAIL trains too. A Gaussian's log-std doesn't depend on the
+state: so the mean minimises the squared error of each action in units of its standard deviation, which is learned
+as well. Of discrete actions this is the cross-entropy. Some trajectories are held out. The policy with the
+smallest loss on them is evaluated and saved, and training stops when that loss has not fallen for some time.
 """
 
 from __future__ import annotations
@@ -23,7 +23,6 @@ from gailfe.config.schema import EnvConfig
 from gailfe.config.targets import Target
 from gailfe.envs.making import spaces_of
 from gailfe.envs.trajectory import Annotator, Demonstrations
-from gailfe.nn.gaussian import entropy, log_prob
 from gailfe.nn.policy import PolicyConfig
 
 log = logging.getLogger(__name__)
@@ -37,7 +36,9 @@ class BehaviourCloningConfig(Target):
     minibatch_size: int = key("state-action pairs in a gradient step", IN_MEMORY)
     held_out: float = key("share of the trajectories that is not learned from", INSIDE_UNIT)
     patience: int = key("iterations without a smaller held-out loss after which it stops", AT_LEAST_ONE)
-    log_std_min: float = key("lower bound of the log-std: an action that never varies has no likelihood", FINITE)
+    log_std_min: float = key(
+        "lower bound of the log-std: a continuous action that never varies has no likelihood", FINITE
+    )
     policy: PolicyConfig = key("the policy π_θ")
 
     def check(self) -> None:
@@ -66,7 +67,6 @@ class BehaviourCloning:
 
     Config = BehaviourCloningConfig
     SECTIONS: ClassVar = {"policy": ("entropy",)}
-    METRICS = ("loss", "held_out_loss", "best_held_out_loss", "held_out_squared_error", "entropy")
     steps_per_iteration = 0  # of the environment
 
     def __init__(
@@ -95,6 +95,10 @@ class BehaviourCloning:
         self.iteration = self.best_iteration = 0
 
     @property
+    def METRICS(self) -> tuple[str, ...]:
+        return ("loss", "held_out_loss", "best_held_out_loss", f"held_out_{self.current.error_name}", "entropy")
+
+    @property
     def finished(self) -> bool:
         """Whether the held-out loss has not fallen for `patience` iterations."""
         return self.iteration - self.best_iteration >= self.config.patience
@@ -106,7 +110,8 @@ class BehaviourCloning:
             loss: mean negative log-likelihood [nats] over the minibatches, each before its step; held_out_loss:
             the same of the held-out pairs, after the pass; best_held_out_loss: the smallest one so far;
             held_out_squared_error: of the mean action, in squared half-widths of the action space, summed over
-            its dimensions; entropy [nats] of the policy.
+            its dimensions; of discrete actions held_out_wrong_actions, the share of pairs whose likeliest action
+            is another one; entropy [nats] of the policy.
         """
         order = torch.randperm(len(self.learned[0]), generator=self.generator).to(self.device)
         total = 0.0
@@ -115,12 +120,11 @@ class BehaviourCloning:
             self.optimizer.zero_grad()
             loss.backward()
             self.optimizer.step()
-            with torch.no_grad():
-                self.current.log_std.clamp_(min=self.config.log_std_min)
+            self.current.bound_log_std(self.config.log_std_min)
             total += loss.item() * len(rows)
         with torch.no_grad():
             held_out = self._loss(*self.held_out).item()
-            error = (self.current.mean(self.held_out[0]) - self.held_out[1]).square().sum(-1).mean().item()
+            error = self.current.error(*self.held_out).item()
         self.iteration += 1
         if held_out < self.best_loss:
             self.best_loss, self.best_iteration = held_out, self.iteration
@@ -129,14 +133,13 @@ class BehaviourCloning:
             "loss": total / len(order),
             "held_out_loss": held_out,
             "best_held_out_loss": self.best_loss,
-            "held_out_squared_error": error,
-            "entropy": entropy(self.current.log_std).item(),
+            f"held_out_{self.current.error_name}": error,
+            "entropy": self.current.entropy(self.held_out[0]).item(),
         }
 
     def _loss(self, x: Tensor, actions: Tensor) -> Tensor:
         """−log π_θ(a|s), averaged over normalised observations (n, obs_dim) and unit actions (n, action_dim)."""
-        mean, log_std = self.current(x)
-        return -log_prob(mean, log_std, actions).mean()
+        return -self.current(x).log_prob(actions).mean()
 
     def _split(
         self, trajectories: Sequence[tuple[Tensor, Tensor]]

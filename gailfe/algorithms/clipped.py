@@ -14,9 +14,8 @@ import torch
 from torch import Tensor
 
 from gailfe.config.keys import AT_LEAST_ONE, POSITIVE, ConfigError, Valid, key
-from gailfe.nn.gaussian import entropy, kl_divergence, log_prob, log_prob_gradient
 from gailfe.nn.mlp import concatenated, flatten_parameters
-from gailfe.nn.policy import GaussianPolicy
+from gailfe.nn.stochastic import StochasticPolicy
 
 TO_STANDARDISE = Valid(
     lambda value: 2 <= value <= 2**24, "at least 2, to standardise advantages, and at most 2**24"
@@ -60,11 +59,11 @@ class ClippedUpdate:
         generator: shuffles the steps of an iteration.
     """
 
-    def __init__(self, policy: GaussianPolicy, config: ClippedConfig, generator: torch.Generator) -> None:
+    def __init__(self, policy: StochasticPolicy, config: ClippedConfig, generator: torch.Generator) -> None:
         self.policy = policy
         self.config = config
         self.generator = generator
-        self.weights = flatten_parameters([*policy.mean.parameters(), policy.log_std])
+        self.weights = flatten_parameters(policy.trained())
         self.optimizer = torch.optim.Adam([self.weights], lr=config.learning_rate, eps=1e-5, fused=True)
 
     @torch.no_grad()
@@ -81,7 +80,7 @@ class ClippedUpdate:
             kl [nats] of the whole step, entropy [nats] after it, and clip_fraction, the share of clipped ratios.
         """
         config, policy = self.config, self.policy
-        old_mean, old_log_std = policy.mean(x), policy.log_std.clone()
+        old = policy(x)
 
         def step(x: Tensor, samples: Tensor, old_log_prob: Tensor, advantages: Tensor) -> Tensor:
             gradient, kl, clip_fraction = policy_gradient(
@@ -91,11 +90,12 @@ class ClippedUpdate:
             self.optimizer.step()
             return torch.stack([kl, clip_fraction])
 
-        data = (x, samples, log_prob(old_mean, old_log_std, samples), advantages)
+        data = (x, samples, old.log_prob(samples), advantages)
         statistics = run_epochs(step, data, config.epochs, config.minibatch_size, config.target_kl, self.generator)
+        new = policy(x)
         return {
-            "kl": kl_divergence(old_mean, old_log_std, policy.mean(x), policy.log_std).item(),
-            "entropy": entropy(policy.log_std).item(),
+            "kl": old.kl_divergence(new).item(),
+            "entropy": new.entropy().item(),
             "clip_fraction": statistics[1].item(),
         }
 
@@ -136,7 +136,7 @@ def run_epochs(
 
 
 def policy_gradient(
-    policy: GaussianPolicy,
+    policy: StochasticPolicy,
     x: Tensor,
     samples: Tensor,
     old_log_prob: Tensor,
@@ -150,16 +150,16 @@ def policy_gradient(
         x, samples, old_log_prob, advantages: as in `ClippedUpdate`, of n steps.
 
     Returns:
-        The gradient, a tensor for each parameter of the mean and then the log-std's. Then `surrogate`'s KL
-        divergence and share of clipped ratios.
+        The gradient, a tensor for each of `policy.trained()`. Then `surrogate`'s KL divergence and share of
+        clipped ratios.
     """
     advantages = (advantages - advantages.mean()) / (advantages.std() + 1e-8)
-    activations = policy.mean.activations(x)
-    mean = activations[-1]
-    log_ratio = log_prob(mean, policy.log_std, samples) - old_log_prob
+    activations = policy.network.activations(x)
+    distribution = policy.distribution(activations[-1])
+    log_ratio = distribution.log_prob(samples) - old_log_prob
     weights, kl, clip_fraction = surrogate(log_ratio, advantages, clip)
-    mean_gradient, log_std_gradient = log_prob_gradient(mean, policy.log_std, samples, weights)
-    gradient = [*policy.mean.vjp(activations, -mean_gradient), -(log_std_gradient + entropy_weight)]
+    of_outputs, *of_own = distribution.gradient(samples, weights, entropy_weight)
+    gradient = [*policy.network.vjp(activations, -of_outputs), *(-own for own in of_own)]
     return gradient, kl, clip_fraction
 
 

@@ -85,7 +85,7 @@ class Imitator:
         )
         self.value = ValueFunction(vector.observation_dim, config.value, self.generator, self.device)
         self.discriminator = Discriminator(
-            vector.observation_dim, vector.action_dim, config.discriminator, self.generator
+            vector.observation_dim, policy.action_dim, config.discriminator, self.generator
         ).to(self.device)
         self.networks = {"policy": self.policy, "value": self.value, "discriminator": self.discriminator}
         self.optimizer = torch.optim.Adam(

@@ -11,7 +11,7 @@ from torch import nn
 from gailfe.config.schema import Config
 from gailfe.config.targets import target_class
 from gailfe.envs.trajectory import Annotator, Demonstrations, Trajectory
-from gailfe.nn.policy import GaussianPolicy
+from gailfe.nn.stochastic import StochasticPolicy
 
 
 class Learner(Protocol):
@@ -30,7 +30,7 @@ class Learner(Protocol):
         ...
 
     @property
-    def policy(self) -> GaussianPolicy:
+    def policy(self) -> StochasticPolicy:
         """What is evaluated and saved."""
         ...
 

@@ -27,10 +27,9 @@ from gailfe.config.keys import (
 from gailfe.config.schema import EnvConfig
 from gailfe.envs.rollout import Batch, Collector
 from gailfe.envs.vector import VectorEnv
-from gailfe.nn.gaussian import entropy, log_prob
 from gailfe.nn.mlp import MLP, concatenated, flatten_parameters
 from gailfe.nn.normalisation import RunningMeanStd
-from gailfe.nn.policy import GaussianPolicy
+from gailfe.nn.policy import make_policy
 
 
 @dataclass
@@ -45,7 +44,9 @@ class PPOConfig:
     gae_lambda: float = key("λ of generalised advantage estimation", PROBABILITY)
     hidden_sizes: list[int] = key("units of each hidden layer, of policy and value network", SIZES)
     activation: str = key("of the hidden layers", one_of("tanh", "relu"))
-    log_std_init: float = key("log of the policy's standard deviation at the start", LOG_STD)
+    log_std_init: float = key(
+        "log of the policy's standard deviation at the start; discrete actions have none", LOG_STD
+    )
     learning_rate: float = key("of Adam", POSITIVE)
     anneal: bool = key("whether the learning rate falls linearly to 0")
     epochs: int = key("passes over the steps of an iteration", AT_LEAST_ONE)
@@ -105,7 +106,7 @@ class PPO:
         self.generator = torch.Generator().manual_seed(config.seed)
         vector = VectorEnv(env, config.num_envs, config.seed)
         self.collector = Collector(vector)
-        self.policy = GaussianPolicy(
+        self.policy = make_policy(
             vector.observation_dim,
             vector.action_space,
             config.hidden_sizes,
@@ -116,9 +117,7 @@ class PPO:
         self.value = MLP([vector.observation_dim, *config.hidden_sizes, 1], self.generator, config.activation)
         self.networks = {"policy": self.policy, "value": self.value}
         # Of both networks, which hold views of it.
-        self.weights = flatten_parameters(
-            [*self.policy.mean.parameters(), self.policy.log_std, *self.value.parameters()]
-        )
+        self.weights = flatten_parameters([*self.policy.trained(), *self.value.parameters()])
         self.optimizer = torch.optim.Adam([self.weights], lr=config.learning_rate, eps=1e-5, fused=True)
         self.reward_scale = RewardScale(config.num_envs, config.gamma)
 
@@ -154,8 +153,7 @@ class PPO:
             config.gamma,
             config.gae_lambda,
         )
-        mean, log_std = self.policy(x)
-        old_log_prob = log_prob(mean, log_std, batch.samples)
+        old_log_prob = self.policy(x).log_prob(batch.samples)
         data = [t.flatten(0, 1) for t in (x, batch.samples, old_log_prob, advantages, advantages + values)]
         kl, clip_fraction, value_loss = run_epochs(
             self._step, data, config.epochs, config.minibatch_size, config.target_kl, self.generator
@@ -165,7 +163,7 @@ class PPO:
             "kl": kl,
             "clip_fraction": clip_fraction,
             "value_loss": value_loss,
-            "entropy": entropy(self.policy.log_std).item(),
+            "entropy": self.policy.entropy(x).item(),
         }
 
     def _step(

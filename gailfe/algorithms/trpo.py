@@ -11,10 +11,9 @@ from torch import Tensor
 from torch.nn.utils import vector_to_parameters
 
 from gailfe.config.keys import AT_LEAST_ONE, INSIDE_UNIT, NOT_NEGATIVE, POSITIVE, key
-from gailfe.nn.gaussian import entropy, kl_divergence, log_prob, log_prob_gradient
 from gailfe.nn.jacobian import Jacobian
 from gailfe.nn.mlp import Activations, concatenated, split_like
-from gailfe.nn.policy import GaussianPolicy
+from gailfe.nn.stochastic import Distribution, StochasticPolicy
 
 
 @dataclass
@@ -36,7 +35,7 @@ class TRPOUpdate:
         policy: changed in place.
     """
 
-    def __init__(self, policy: GaussianPolicy, config: TRPOConfig) -> None:
+    def __init__(self, policy: StochasticPolicy, config: TRPOConfig) -> None:
         self.policy = policy
         self.config = config
 
@@ -81,29 +80,31 @@ def conjugate_gradient(
 
 
 def fisher_vector_product(
-    policy: GaussianPolicy, activations: Activations, damping: float
+    policy: StochasticPolicy, activations: Activations, damping: float
 ) -> Callable[[Tensor], Tensor]:
     """Return v ↦ (F + damping·I) v, F the Fisher matrix: the curvature of the KL divergence at the policy.
 
-    F is the Hessian of KL(π_θ ‖ π) at π = π_θ, averaged over n observations. For a Gaussian it equals its
-    Gauss–Newton form: Jᵀ diag(σ⁻²) J / n in the mean's parameters, J the mean's Jacobian, and 2·I in the log-std.
+    F is the Hessian of KL(π_θ ‖ π) at π = π_θ, averaged over n observations. It equals its Gauss–Newton form
+    Jᵀ M J: J is the Jacobian of the network's outputs, M the Fisher matrix in the outputs, `Distribution.fisher`.
+    Of a Gaussian that is diag(σ⁻²) / n in the mean, and the log-std adds 2·I.
 
     Args:
         policy: must not change while the function is in use.
-        activations: of `policy.mean` at normalised observations (n, obs_dim).
+        activations: of `policy.network` at normalised observations (n, obs_dim).
         damping: added to the diagonal.
 
     Returns:
-        A function of vectors (num_parameters,), the log-std last.
+        A function of vectors (num_parameters,), in the order of `policy.trained()`.
     """
-    parameters = list(_parameters(policy))
-    jacobian = Jacobian(policy.mean, activations)
-    precision = torch.exp(-2 * policy.log_std) / len(activations[0])
+    parameters = policy.trained()
+    of_network = len(parameters) - len(policy.own_parameters)
+    jacobian = Jacobian(policy.network, activations)
+    fisher = policy.distribution(activations[-1]).fisher()
 
     def multiply(v: Tensor) -> Tensor:
-        *mean_tangents, log_std_tangent = split_like(v, parameters)
-        output_tangents = jacobian.jvp(mean_tangents)
-        product = concatenated([*jacobian.vjp(output_tangents.mul_(precision)), 2 * log_std_tangent])
+        tangents = split_like(v, parameters)
+        outputs, *own = fisher(jacobian.jvp(tangents[:of_network]), tangents[of_network:])
+        product = concatenated([*jacobian.vjp(outputs), *own])
         return product.add_(v, alpha=damping)
 
     return multiply
@@ -111,7 +112,7 @@ def fisher_vector_product(
 
 @torch.no_grad()
 def trpo_step(
-    policy: GaussianPolicy,
+    policy: StochasticPolicy,
     x: Tensor,
     samples: Tensor,
     advantages: Tensor,
@@ -140,44 +141,40 @@ def trpo_step(
         steps that were refused (`config.max_backtracks`: all of them).
     """
     advantages = (advantages - advantages.mean()) / (advantages.std() + 1e-8)
-    activations = policy.mean.activations(x)
-    old_mean, old_log_std = activations[-1], policy.log_std.clone()
-    old_log_prob = log_prob(old_mean, old_log_std, samples)
+    activations = policy.network.activations(x)
+    old = policy.distribution(activations[-1])
+    old_log_prob = old.log_prob(samples)
 
-    def objective(mean: Tensor, log_std: Tensor) -> Tensor:
-        ratio = torch.exp(log_prob(mean, log_std, samples) - old_log_prob)
-        return (ratio * advantages).mean() + lambda_h * entropy(log_std)
+    def objective(distribution: Distribution) -> Tensor:
+        ratio = torch.exp(distribution.log_prob(samples) - old_log_prob)
+        return (ratio * advantages).mean() + lambda_h * distribution.entropy()
 
     # At the old policy the ratio is 1, and its gradient is that of log π.
-    mean_gradient, log_std_gradient = log_prob_gradient(old_mean, old_log_std, samples, advantages / len(x))
-    gradient = concatenated([*policy.mean.vjp(activations, mean_gradient), log_std_gradient + lambda_h])
+    of_outputs, *of_own = old.gradient(samples, advantages / len(x), lambda_h)
+    gradient = concatenated([*policy.network.vjp(activations, of_outputs), *of_own])
     curved_at = [activation[:: config.fisher_subsample] for activation in activations]
     fisher = fisher_vector_product(policy, curved_at, config.cg_damping)
     direction, product = conjugate_gradient(fisher, gradient, config.cg_iterations)
     full_step = torch.sqrt(2 * config.max_kl / (direction @ product + 1e-12)) * direction
 
-    before = objective(old_mean, old_log_std)
-    parameters = list(_parameters(policy))
+    before = objective(old)
+    parameters = policy.trained()
     start = concatenated(parameters)
     for backtracks in range(config.max_backtracks):
         vector_to_parameters(start + config.backtrack_ratio**backtracks * full_step, parameters)
-        mean = policy.mean.activations(x)[-1]
-        kl = kl_divergence(old_mean, old_log_std, mean, policy.log_std)
-        improvement = objective(mean, policy.log_std) - before
+        new = policy.distribution(policy.network.activations(x)[-1])
+        kl = old.kl_divergence(new)
+        improvement = objective(new) - before
         if kl <= config.max_kl and improvement > 0:  # NaN fails both
-            return _info(kl.item(), policy, improvement.item(), backtracks)
+            return _info(kl.item(), new, improvement.item(), backtracks)
     vector_to_parameters(start, parameters)
-    return _info(0.0, policy, 0.0, config.max_backtracks)
+    return _info(0.0, old, 0.0, config.max_backtracks)
 
 
-def _parameters(policy: GaussianPolicy) -> list[torch.nn.Parameter]:
-    return [*policy.mean.parameters(), policy.log_std]
-
-
-def _info(kl: float, policy: GaussianPolicy, improvement: float, backtracks: int) -> dict[str, float]:
+def _info(kl: float, distribution: Distribution, improvement: float, backtracks: int) -> dict[str, float]:
     return {
         "kl": kl,
-        "entropy": entropy(policy.log_std).item(),
+        "entropy": distribution.entropy().item(),
         "surrogate_improvement": improvement,
         "backtracks": backtracks,
     }

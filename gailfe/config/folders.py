@@ -54,7 +54,8 @@ def names_of(overrides: list[str], fixed: Collection[str] = ()) -> list[str]:
 
 
 def _word(override: str) -> str:
-    return re.sub(r"[^\w.=,-]", "_", override.lstrip("+~"))
+    plain = re.sub(r"\\(.)", r"\1", override)  # a sweep escapes colons and more
+    return re.sub(r"[^\w.=,-]", "_", plain.lstrip("+~"))
 
 
 def _short(name: str, longest: int = 200) -> str:

@@ -31,6 +31,10 @@ SHARE = Valid(lambda value: 0 <= value < 1, "at least 0 and below 1")
 SHARES = Valid(
     lambda value: len(value) >= 1 and all(0 < v < 1 for v in value), "a list of numbers between 0 and 1"
 )
+WRAPPERS = Valid(
+    lambda value: all(_is_wrapper(wrapper) for wrapper in value),
+    "a list of import paths, or of mappings with _target_, an import path, and the wrapper's arguments by name",
+)
 DEVICE = Valid(lambda value: re.fullmatch(r"cpu|cuda(:\d+)?", value) is not None, "cpu, cuda, or cuda:<number>")
 
 
@@ -51,6 +55,7 @@ class EnvConfig:
     name: str = key("in names of folders, in tables and figures", FOLDER_NAME)
     id: str = key("Gymnasium's id")
     kwargs: dict[str, Any] = key("arguments of gymnasium.make", default={})
+    wrappers: list[Any] = key("wrappers, the first one innermost", WRAPPERS, default=[])
     max_episode_steps: int | None = key("time limit [steps]; null: the registered one", AT_LEAST_ONE, None)
     num_iterations: int = key("iterations of imitation, the same for all algorithms", AT_LEAST_ONE)
     ppo: PPOTask = field(default_factory=PPOTask)
@@ -62,6 +67,12 @@ class EnvConfig:
     forward_velocity: int | None = key(
         "index of the forward velocity [m/s] in the observation", NOT_NEGATIVE, None
     )
+
+
+def _is_wrapper(value: Any) -> bool:
+    if isinstance(value, dict):
+        return all(isinstance(name, str) for name in value) and _is_wrapper(value.get("_target_"))
+    return isinstance(value, str) and value.strip() != ""
 
 
 @dataclass

@@ -19,7 +19,7 @@ class Transitions(NamedTuple):
     """T steps of n environments, in time order."""
 
     observations: np.ndarray  # (T, n, obs_dim), raw
-    actions: np.ndarray  # (T, n, action_dim), as the environment received them
+    actions: np.ndarray  # (T, n, action_dim), or (T, n) of discrete ones, as the environment received them
     rewards: np.ndarray  # (T, n), the environment's own
     next_observations: np.ndarray  # (T, n, obs_dim), the true successors, before any reset
     terminated: np.ndarray  # (T, n) bool

@@ -3,9 +3,10 @@
 An environment can be learned from if Gymnasium knows it, or if a module of the user registers it
 (`env.id=my_module:MyEnv-v0`, by import path or by class), and it has
 
-* observations: a flat Box of numbers;
-* actions: a flat Box of floats. Policies act in float32; a space of another type gets its own type, inside its
-  own bounds. A dimension whose bounds coincide is a constant. Integers are refused: a Gaussian draws none;
+* observations: a flat Box of numbers; Gymnasium's FlattenObservation, in `env.wrappers`, makes one of others;
+* actions: a Discrete, or a flat Box of floats. Policies act in float32; a Box of another type gets its own type,
+  inside its own bounds. A dimension whose bounds coincide is a constant. A Box of integers is refused: a Gaussian
+  draws none;
 * a reward of one number, as a scalar or of shape (1,), and a time limit (`env.max_episode_steps` or registered);
 * finite numbers: `check_env` refuses NaN and infinity in the first step, `Episodes` in any later one.
 """
@@ -24,10 +25,12 @@ import numpy as np
 from gymnasium.envs.registration import EnvSpec
 from gymnasium.spaces import Box
 
+from gailfe.config.extras import install
 from gailfe.config.keys import ConfigError
 from gailfe.config.schema import EnvConfig
-from gailfe.envs.actions import Float32Actions, box
+from gailfe.envs.actions import ActionSpace, Float32Actions, action_space, box, default_action
 from gailfe.envs.state import offered_problem
+from gailfe.envs.wrapping import FLATTEN, wrap
 
 log = logging.getLogger(__name__)
 
@@ -37,15 +40,24 @@ class Spaces:
     """What a policy sees of an environment."""
 
     observation: Box
-    action: Box
+    action: ActionSpace
+
+    @classmethod
+    def of(cls, env: gymnasium.Env) -> Spaces:
+        """Return the spaces of `env`. Raises TypeError if a policy can't observe or act in one of them."""
+        try:
+            observation = box(env.observation_space)
+        except TypeError as error:
+            flat = f"; env.wrappers=[{FLATTEN}] makes one of it" if env.observation_space.is_np_flattenable else ""
+            raise TypeError(f"the observation space {error}{flat}") from error
+        try:
+            return cls(observation, action_space(env.action_space))
+        except TypeError as error:
+            raise TypeError(f"the action space {error}; a wrapper in env.wrappers can make one of it") from error
 
     @property
     def observation_dim(self) -> int:
         return self.observation.shape[0]
-
-    @property
-    def action_dim(self) -> int:
-        return self.action.shape[0]
 
 
 def env_spec(config: EnvConfig) -> EnvSpec:
@@ -65,30 +77,26 @@ def env_spec(config: EnvConfig) -> EnvSpec:
 
 
 def make_env(config: EnvConfig, **kwargs: Any) -> gymnasium.Env:
-    """Make one environment, without Gymnasium's checkers and time limit: `VectorEnv` counts the steps.
+    """Make one environment in its wrappers, without Gymnasium's checkers and time limit: `VectorEnv` counts steps.
 
     Raises:
-        ConfigError: if it can't be made, or its spaces are not flat Boxes, of floats for actions.
+        ConfigError: if it can't be made, or a policy can't observe or act in its spaces.
     """
     spec = env_spec(config)
     spec.order_enforce = False
     try:
         env = gymnasium.make(spec, max_episode_steps=-1, disable_env_checker=True, **{**config.kwargs, **kwargs})
     except Exception as error:  # making runs code of the environment's own
+        hint = f"; here, {install('box2d')} does it" if "box2d" in str(error).lower() else ""
         raise ConfigError(
-            f"env.id={config.id} with env.kwargs={dict(config.kwargs)} can't be made: {_told(error)}"
+            f"env.id={config.id} with env.kwargs={dict(config.kwargs)} can't be made: {_told(error)}{hint}"
         ) from error
-    for name, space in (("observation", env.observation_space), ("action", env.action_space)):
-        try:
-            box(space)
-        except TypeError as error:
-            raise ConfigError(f"env.id={config.id}: the {name} space {error}") from error
-    if not np.issubdtype(env.action_space.dtype, np.floating):
-        raise ConfigError(
-            f"env.id={config.id}: the action space must be a Box of floats, since a policy draws them from a "
-            f"Gaussian, got {env.action_space}; an environment that takes floats can round them by itself"
-        )
-    return env if env.action_space.dtype == np.float32 else Float32Actions(env)
+    env = wrap(env, config)
+    try:
+        spaces = Spaces.of(env)
+    except TypeError as error:
+        raise ConfigError(f"env.id={config.id}: {error}") from error
+    return Float32Actions(env) if isinstance(spaces.action, Box) and spaces.action.dtype != np.float32 else env
 
 
 def episode_limit(config: EnvConfig) -> int:
@@ -108,7 +116,7 @@ def episode_limit(config: EnvConfig) -> int:
 def spaces_of(config: EnvConfig) -> Spaces:
     """Return the spaces of the configured environment. Raises ConfigError as `make_env` does."""
     with contextlib.closing(make_env(config)) as env:
-        return Spaces(box(env.observation_space), box(env.action_space))
+        return Spaces.of(env)
 
 
 def check_env(config: EnvConfig) -> Spaces:
@@ -119,11 +127,10 @@ def check_env(config: EnvConfig) -> Spaces:
     """
     named = f"env.id={config.id}"
     with contextlib.closing(make_env(config)) as env:
-        spaces = Spaces(box(env.observation_space), box(env.action_space))
-        zero = np.zeros(spaces.action_dim, dtype=np.float32)
+        spaces = Spaces.of(env)
         try:
             first, _ = env.reset(seed=0)
-            second, reward, terminated, truncated, _ = env.step(zero.clip(spaces.action.low, spaces.action.high))
+            second, reward, terminated, truncated, _ = env.step(default_action(spaces.action))
         except Exception as error:  # code of the environment's own
             raise ConfigError(f"{named}: its first step fails: {_told(error)}") from error
         _check_number(f"{named}: the observation of its reset", first, spaces.observation.shape)

@@ -9,10 +9,11 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from gailfe.envs.actions import action_shape
 from gailfe.envs.episodes import Episodes, Transitions
 from gailfe.envs.trajectory import Trajectory
 from gailfe.envs.vector import VectorEnv
-from gailfe.nn.policy import GaussianPolicy
+from gailfe.nn.stochastic import StochasticPolicy
 
 
 @dataclass(frozen=True)
@@ -22,7 +23,7 @@ class Batch:
     observations: Tensor  # (num_steps, num_envs, obs_dim), raw
     next_observations: Tensor  # the true successors, before any reset
     samples: Tensor  # (num_steps, num_envs, action_dim): the policy's own, in unit actions, unclipped
-    actions: Tensor  # (num_steps, num_envs, action_dim): as the environment received them
+    actions: Tensor  # (num_steps, num_envs, …): as the environment received them
     rewards: Tensor  # (num_steps, num_envs): the environment's
     terminated: Tensor  # (num_steps, num_envs) bool
     truncated: Tensor  # (num_steps, num_envs) bool
@@ -50,7 +51,7 @@ class Collector:
     @torch.no_grad()
     def collect(
         self,
-        policy: GaussianPolicy,
+        policy: StochasticPolicy,
         num_steps: int,
         generator: torch.Generator | None,
     ) -> Batch:
@@ -59,27 +60,25 @@ class Collector:
         Args:
             policy: who acts.
             num_steps: per environment.
-            generator: of the Gaussian noise; None acts with the mean.
+            generator: of the policy's noise; None acts with the mean or the mode.
 
         Raises:
             NotFinite: if the environment gives NaN or infinity.
         """
-        n, obs_dim, act_dim = self.env.num_envs, self.env.observation_dim, self.env.action_dim
+        n, obs_dim, space = self.env.num_envs, self.env.observation_dim, self.env.action_space
         observations = np.empty((num_steps, n, obs_dim))
         next_observations = np.empty_like(observations)
-        actions = np.empty((num_steps, n, act_dim), dtype=np.float32)
+        samples = np.empty((num_steps, n, policy.action_dim), dtype=np.float32)
+        actions = np.empty((num_steps, n, *action_shape(space)), dtype=space.dtype)
         rewards = np.empty((num_steps, n))
         terminated = np.empty((num_steps, n), dtype=bool)
         truncated = np.empty((num_steps, n), dtype=bool)
-        noise = torch.zeros(num_steps, n, act_dim)
-        if generator is not None:
-            noise.normal_(generator=generator)
-        samples = (noise * torch.exp(policy.log_std).cpu()).numpy()  # and the mean, once it is known
+        noise = None if generator is None else policy.noise(generator)(num_steps, n)
 
-        mean = policy.actor()
+        outputs = policy.actor()
         for t in range(num_steps):
             observations[t] = self.observations
-            samples[t] += mean(self.observations)
+            samples[t] = policy.sample(outputs(self.observations), None if noise is None else noise[t])
             actions[t] = policy.to_env(samples[t])
             step = self.env.step(actions[t])
             self.observations = step.observations

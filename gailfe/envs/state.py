@@ -21,9 +21,26 @@ import gymnasium
 import mujoco
 import numpy as np
 import torch
-from gymnasium.envs.classic_control import Continuous_MountainCarEnv, PendulumEnv
+from gymnasium.envs.classic_control import (
+    AcrobotEnv,
+    CartPoleEnv,
+    Continuous_MountainCarEnv,
+    MountainCarEnv,
+    PendulumEnv,
+)
 from gymnasium.envs.mujoco import MujocoEnv
-from gymnasium.wrappers import ClipAction, FlattenObservation, OrderEnforcing, PassiveEnvChecker, RescaleAction
+from gymnasium.wrappers import (
+    ClipAction,
+    ClipReward,
+    DtypeObservation,
+    FilterObservation,
+    FlattenObservation,
+    OrderEnforcing,
+    PassiveEnvChecker,
+    RescaleAction,
+    RescaleObservation,
+    ReshapeObservation,
+)
 
 from gailfe.envs.actions import Float32Actions
 
@@ -35,9 +52,13 @@ MUJOCO_MODULES = {f"gymnasium.envs.mujoco.{task}_v{version}" for task in MUJOCO_
 PYTHON_TASKS: dict[type, tuple[str, ...]] = {  # and the attributes that hold their state
     PendulumEnv: ("state", "last_u"),
     Continuous_MountainCarEnv: ("state",),
+    CartPoleEnv: ("state", "steps_beyond_terminated"),
+    AcrobotEnv: ("state",),
+    MountainCarEnv: ("state",),
 }
 STATELESS_WRAPPERS = {
-    *(ClipAction, FlattenObservation, OrderEnforcing, PassiveEnvChecker, RescaleAction),
+    *(OrderEnforcing, PassiveEnvChecker, ClipAction, RescaleAction, ClipReward),
+    *(FlattenObservation, FilterObservation, DtypeObservation, RescaleObservation, ReshapeObservation),
     Float32Actions,
 }
 

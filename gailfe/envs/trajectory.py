@@ -15,7 +15,7 @@ class Trajectory:
 
     Attributes:
         observations: (T + 1, obs_dim), raw; the last row is the one that the episode ended in.
-        actions: (T, action_dim), as the environment received them.
+        actions: (T, action_dim) float32, or (T,) int64 of discrete ones; as the environment received them.
         rewards: (T,), the environment's own; for annotators and reports, never for a learner.
         terminated: the episode ended by itself (fell, reached a goal).
         truncated: the episode ended by its time limit.

@@ -13,7 +13,7 @@ import mujoco
 import numpy as np
 
 from gailfe.config.schema import EnvConfig
-from gailfe.envs.actions import box
+from gailfe.envs.actions import action_space, box
 from gailfe.envs.making import episode_limit, make_env
 from gailfe.envs.state import get_state, is_restorable, set_state
 from gailfe.envs.stepping import make_stepper
@@ -62,9 +62,8 @@ class VectorEnv:
         self._limit = episode_limit(config)
         self._elapsed = np.zeros(num_envs, dtype=np.int64)
         self.observation_space = box(self._envs[0].observation_space)
-        self.action_space = box(self._envs[0].action_space)
+        self.action_space = action_space(self._envs[0].action_space)
         self.observation_dim = self.observation_space.shape[0]
-        self.action_dim = self.action_space.shape[0]
 
     def reset(self) -> np.ndarray:
         """Start new episodes from the seed. Returns observations (num_envs, obs_dim)."""
@@ -76,7 +75,7 @@ class VectorEnv:
         """Step every environment once.
 
         Args:
-            actions: (num_envs, action_dim), within the action space.
+            actions: (num_envs, action_dim), or (num_envs,) of a Discrete; within the action space.
         """
         outcome = self._step(range(self.num_envs), actions)
         self._elapsed += 1

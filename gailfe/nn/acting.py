@@ -8,7 +8,8 @@ from typing import Protocol
 import numpy as np
 import torch
 
-Act = Callable[[np.ndarray], np.ndarray]  # (n, obs_dim), raw → (n, action_dim) float32, for the environment
+# (n, obs_dim), raw → for the environment: (n, action_dim) float32, or (n,) int64 of discrete actions.
+Act = Callable[[np.ndarray], np.ndarray]
 
 
 class CanAct(Protocol):
@@ -18,6 +19,6 @@ class CanAct(Protocol):
         """Return a function from raw observations to the actions that the environment receives, within its bounds.
 
         Args:
-            generator: draws the policy's noise; None: the mean action.
+            generator: draws the policy's noise; None: the mean action, or the likeliest one of discrete actions.
         """
         ...

@@ -5,7 +5,9 @@ CONFIG = "config.yaml"  # the run's whole configuration, resolved
 METRICS = "metrics.csv"  # a row for each iteration
 RECIPE = "recipe.json"  # what decides the run's numbers: a run that resumes must have the same
 EXPERT_RECORD = "expert.json"  # what the expert achieves: the horizontal line of the figure
-SUMMARY = "summary.json"  # iterations and seconds of a finished run, its last row, and checksums of its files
+SUMMARY = (
+    "summary.json"  # of a finished run: iterations, seconds, last row, the code's origin, checksums of its files
+)
 POLICY_FILES = ("policy.safetensors", "policy.json")  # its weights and statistics, and how to build it
 FAILURE = "failure.txt"  # why a job of a sweep failed: the error on the first line, then its traceback
 

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from typing import Any
 
 import torch
+from gymnasium.spaces import Box
 
 from gailfe.algorithms.learner import episode_metrics
 from gailfe.config.keys import AT_LEAST_ONE, PROBABILITY, key
@@ -14,7 +15,7 @@ from gailfe.config.targets import Target
 from gailfe.envs.rollout import Collector
 from gailfe.envs.trajectory import Annotator, Demonstrations
 from gailfe.envs.vector import VectorEnv
-from gailfe.nn.policy import GaussianPolicy
+from gailfe.nn.gaussian import GaussianPolicy
 
 
 @dataclass
@@ -43,6 +44,7 @@ class MeanMatcher:
         self.generator = torch.Generator().manual_seed(seed)
         vector = VectorEnv(env, config.num_envs, seed)
         self.collector = Collector(vector)
+        assert isinstance(vector.action_space, Box)
         self.policy = GaussianPolicy(vector.observation_dim, vector.action_space, [4], -1.0, self.generator)
         self.networks = {"policy": self.policy}
         actions = torch.cat([torch.as_tensor(trajectory.actions) for trajectory in demonstrations.expert])
