@@ -26,8 +26,8 @@ def test_help_lists_the_options_of_a_folder_of_ones_own_beside_the_built_in_ones
         (tmp_path / name).parent.mkdir(exist_ok=True)
         (tmp_path / name).write_text(text)
     page = help_page("usage", tmp_path)
-    assert f"  env=mine                  My robot ({tmp_path})\n" in page
-    assert "  env=hopper                not used: there is a built-in hopper\n" in page
+    assert f"  env=mine                      My robot ({tmp_path})\n" in page
+    assert "  env=hopper                    not used: there is a built-in hopper\n" in page
     assert "extra:\n  extra=a " in page
     assert (
         page.index("env=hopper ") < page.index("env=walker2d ") < page.index("env=mine ") < page.index("expert=")
