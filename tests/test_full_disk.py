@@ -87,6 +87,7 @@ runpy.run_module("gailfe.run", run_name="__main__", alter_sys=True)
 """
     process = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
     assert process.returncode == 1, process.stdout + process.stderr
-    (error,) = (line for line in process.stderr.splitlines() if line)
+    (error,) = (line for line in process.stderr.splitlines() if line.startswith("error: "))
+    assert "Traceback" not in process.stderr
     assert error.startswith(f"error: the disk is full: there is no room for {tmp_path / 'runs'}")
     assert "checkpoint/state.pt. What was there before is as it was" in error
