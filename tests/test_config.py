@@ -17,6 +17,7 @@ from omegaconf import OmegaConf
 
 from expert.ppo import PPOExpertConfig
 from gailfe.commands import prepare
+from gailfe.config.checks import parse
 from gailfe.config.keys import ConfigError, check_keys
 from gailfe.config.schema import Config
 from gailfe.pipeline import run
@@ -245,3 +246,12 @@ def test_a_sweep_with_a_wrong_value_is_refused_before_it_starts_and_says_what_is
             SweepReport().on_multirun_start(sweep)
     for part in ("seed=abc", "Integer"):
         assert part in str(caught.value)
+
+
+@pytest.mark.parametrize("group", ["annotator", "demonstrations", "evaluation"])
+def test_a_number_where_keys_must_be_is_refused_by_name(group: str) -> None:
+    with hydra.initialize_config_module("conf", version_base="1.3"):
+        config = hydra.compose("config")
+    OmegaConf.update(config, group, "${seed}", merge=False)
+    with pytest.raises(ConfigError, match=rf"^{group}=0 must hold keys: "):
+        parse(config)

@@ -102,6 +102,9 @@ def check_keys(config: Any, prefix: str = "") -> None:
 def _leaves(config: Any, prefix: str) -> Iterator[tuple[str, Any, Valid | None]]:
     for entry in fields(config):
         value = getattr(config, entry.name)
+        if is_dataclass(entry.default_factory) and not is_dataclass(value):  # as an interpolation can put there
+            names = ", ".join(f.name for f in fields(entry.default_factory))
+            raise ConfigError(f"{prefix}{entry.name}={value} must hold keys: {names}")
         if is_dataclass(value):
             yield from _leaves(value, f"{prefix}{entry.name}.")
         else:
