@@ -140,10 +140,11 @@ def facts(curves: pd.DataFrame, layout: Layout, runs: int) -> list[tuple[str, st
     most = int(budgets.max()) if len(budgets) else int(rows["iteration"].max())
     least = int(budgets.min()) if len(budgets) else most
     envs = sorted({panel.env for panel in layout.panels})
+    seeds = rows["seed"].nunique()
     return [
         ("Algorithms", ", ".join(layout.names)),
         ("Environments", ", ".join(NAMES.get(env, env[:1].upper() + env[1:]) for env in envs)),
-        ("Runs", f"{runs}, with {rows['seed'].nunique()} seeds"),
+        ("Runs", f"{runs}, with {seeds} seed{'s' * (seeds > 1)}"),
         ("Iterations", f"{most:,}" if least == most else f"{least:,} to {most:,}"),
         ("Environment steps", f"{int(steps.sum()):,} in all"),
     ]
