@@ -270,10 +270,10 @@ def test_a_run_keeps_its_wandb_id_and_no_two_runs_share_one(
         ids.append(run_id)
 
     monkeypatch.setattr(gailfe.reporting, "start_wandb", start)
-    for folder, overrides in (("a", []), ("a", []), ("b", ["seed=1"]), ("c", ["experiment=quick"])):
+    for folder, overrides in (("a", []), ("a", []), ("b", ["seed=1"]), ("c", [])):
         (tmp_path / folder).mkdir(exist_ok=True)
-        config = small_run("bc", "env.num_iterations=1", *[o for o in overrides if "experiment" not in o])
-        config.experiment = "quick" if folder == "c" else config.experiment
+        config = small_run("bc", "env.num_iterations=1", *overrides)
+        config.study = "mine" if folder == "c" else config.study
         train(config, tmp_path / folder, DEMONSTRATIONS, fell, run_recipe(config, "key"))
     assert ids[0] == ids[1]  # the same command in the same folder goes on
     assert len(set(ids)) == 3
