@@ -117,7 +117,7 @@ TWO_AT_A_TIME = {
     "workers": ["hydra.launcher.n_jobs=2"],
     "joblib": ["hydra.launcher.n_jobs=2"],
     "submitit_local": [],
-    "ray": ["+hydra.launcher.ray.init.num_cpus=2"],
+    "ray": ["+hydra.launcher.ray.init.num_cpus=2", "hydra.launcher.ray.init.address=local"],  # not another test's
 }
 
 
