@@ -175,7 +175,7 @@ def check_terminal(terminal: Terminal, shown: list[str]) -> None:
 
 def check_lines(shown: list[str], logs: list[Path]) -> None:
     """Every line of the logs was shown, but for those of progress, which are for the logs alone."""
-    text = without_spaces("".join(shown))
+    text = without_spaces("".join(shown)).replace("^C", "")  # the terminal's echo of it, perhaps amid a line
     lines = [line for log in logs for line in log.read_text().splitlines()]
     kept, progress = ([line for line in lines if (" left  " in line) is asked] for asked in (False, True))
     assert progress
