@@ -44,10 +44,10 @@ def measure(env: str, artifacts: Path, *unused: Any) -> list[int]:
     learner.iterate()
     Evaluator(config.env, config.evaluation.episodes, config.seed)(learner.policy)
     peaks = [peak()]
-    assert learner.failures is not None
-    fill_failures(learner, learner.failures.capacity * FAILURE_LENGTH)
+    assert learner.failed is not None
+    fill_failures(learner, learner.failed.buffer.capacity * FAILURE_LENGTH)
     for _ in range(10):  # each replaces an older one
-        learner.failures.add(torch.zeros(FAILURE_LENGTH, learner.expert_pairs.shape[1]))
+        learner.failed.buffer.add(torch.zeros(FAILURE_LENGTH, learner.expert_pairs.shape[1]))
     learner.iterate()
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder, "state.pt")

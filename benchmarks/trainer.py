@@ -87,9 +87,10 @@ def make_learner(config: Config) -> Any:
 def fill_failures(learner: Imitator, pairs: int) -> None:
     """Replace the content of β_F by `pairs` random pairs, in failures of 1000."""
     width, generator = learner.expert_pairs.shape[1], torch.Generator().manual_seed(0)
-    learner.failures = FailureBuffer(pairs // FAILURE_LENGTH, width)
+    assert learner.failed is not None
+    learner.failed.buffer = FailureBuffer(pairs // FAILURE_LENGTH, width)
     for _ in range(pairs // FAILURE_LENGTH):
-        learner.failures.add(torch.randn(FAILURE_LENGTH, width, generator=generator))
+        learner.failed.buffer.add(torch.randn(FAILURE_LENGTH, width, generator=generator))
 
 
 class Trainer:

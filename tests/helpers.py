@@ -153,9 +153,9 @@ def everything(imitator: Imitator) -> dict[str, torch.Tensor]:
     """A copy of all that a learner has learned: networks, β_F and λ_F."""
     modules = {"policy": imitator.policy, "value": imitator.value, "discriminator": imitator.discriminator}
     tensors = {f"{k}.{name}": t for k, m in modules.items() for name, t in m.state_dict().items()}
-    if imitator.failures is not None and imitator.multiplier is not None:
-        tensors["failures"] = imitator.failures.pairs()
-        tensors["lambda_f"] = torch.tensor(imitator.multiplier.value, dtype=torch.float64)
+    if imitator.failed is not None:
+        tensors["failures"] = imitator.failed.buffer.pairs()
+        tensors["lambda_f"] = torch.tensor(imitator.failed.multiplier.value, dtype=torch.float64)
     return {key: tensor.clone() for key, tensor in tensors.items()}
 
 

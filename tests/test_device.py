@@ -45,8 +45,8 @@ def test_an_iteration_mixes_no_devices(config: ImitationConfig, monkeypatch: pyt
     modules = (imitator.policy, imitator.value, imitator.discriminator)
     assert {t.device.type for module in modules for t in module.state_dict().values()} == {"meta"}
     assert imitator.value.weights.is_meta
-    if imitator.failures is not None:
-        assert imitator.failures.pairs().device.type == "cpu"
+    if imitator.failed is not None:
+        assert imitator.failed.buffer.pairs().device.type == "cpu"
 
 
 @pytest.mark.skipif(not torch.cuda.is_available(), reason="no CUDA device")

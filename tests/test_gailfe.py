@@ -115,8 +115,8 @@ def test_the_buffer_receives_exactly_the_trajectories_that_the_annotator_flags(c
     assert 3 < flagged < len(finished)
     failures = [*FAILED, *(t for t in finished if len(t) % 2 == 0)][-capacity:]
     expected = [np.concatenate([t.observations[:-1], t.actions], axis=1) for t in failures]  # bounds are ±1
-    assert imitator.failures is not None
-    assert np.array_equal(imitator.failures.pairs().numpy(), np.concatenate(expected).astype(np.float32))
+    assert imitator.failed is not None
+    assert np.array_equal(imitator.failed.buffer.pairs().numpy(), np.concatenate(expected).astype(np.float32))
 
 
 @pytest.mark.parametrize(("window", "kept"), [(None, 30), (5, 5), (100, 30)])
@@ -127,8 +127,8 @@ def test_the_window_keeps_only_the_steps_before_the_end(window: int | None, kept
     long = next(trajectory for trajectory in EXPERT if len(trajectory) >= 30)
     failed = Trajectory(long.observations[:31], long.actions[:30], long.rewards[:30], True, False)
     imitator = make_imitator(config, failed=[failed])
-    assert imitator.failures is not None
-    stored = imitator.failures.pairs()
+    assert imitator.failed is not None
+    stored = imitator.failed.buffer.pairs()
     assert len(stored) == kept
     last = torch.as_tensor(failed.observations[-2]).float()
     torch.testing.assert_close(stored[-1, : len(last)], last)

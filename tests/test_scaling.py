@@ -78,8 +78,8 @@ def test_overrides_reach_the_learner(small):
     learner = make_learner(configure("gailfe", "hopper", small, chosen))
     fill_failures(learner, 3000)
     assert learner.collector.env.num_envs == 2
-    assert learner.failures is not None
-    assert (learner.failures.num_pairs, learner.failures.num_trajectories) == (3000, 3)
+    assert learner.failed is not None
+    assert (learner.failed.buffer.num_pairs, learner.failed.buffer.num_trajectories) == (3000, 3)
     for network in (learner.policy.mean, learner.discriminator.logit):
         assert [p.shape[0] for p in network.parameters()][:4] == [6, 6, 6, 6]
 

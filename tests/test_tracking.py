@@ -300,7 +300,7 @@ def test_samples_are_d_as_it_is_now_and_draw_no_random_number() -> None:
     assert {name: len(values) for name, values in samples.items()} == {
         "d_policy": 64,
         "d_expert": 120,
-        "d_failed": learner.failures.num_pairs if learner.failures else 0,
+        "d_failed": learner.failed.buffer.num_pairs if learner.failed else 0,
     }
     logits = learner.discriminator(learner._normalize(learner.expert_pairs)).detach().numpy()
     np.testing.assert_allclose(samples["d_expert"], 1 / (1 + np.exp(-logits)), rtol=1e-5)

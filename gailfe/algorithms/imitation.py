@@ -15,7 +15,6 @@ Without β_F and λ_F this is GAIL.
 
 from __future__ import annotations
 
-import logging
 from collections.abc import Sequence
 from typing import Any
 
@@ -26,11 +25,11 @@ from torch import Tensor
 from gailfe.algorithms.advantages import batch_advantages
 from gailfe.algorithms.clipped import ClippedUpdate
 from gailfe.algorithms.discriminator import Discriminator, discriminator_step, reward
-from gailfe.algorithms.failures import FailedPairs, FailureBuffer, FailuresConfig
+from gailfe.algorithms.failed_experience import FailedExperience
+from gailfe.algorithms.failures import FailedPairs
 from gailfe.algorithms.imitation_config import ImitationConfig
 from gailfe.algorithms.imitation_metrics import METRICS, SECTIONS, evenly_spaced
 from gailfe.algorithms.learner import episode_metrics, means
-from gailfe.algorithms.multiplier import Multiplier
 from gailfe.algorithms.pairs import state_action_pairs
 from gailfe.algorithms.trpo import TRPOUpdate
 from gailfe.config.schema import EnvConfig
@@ -38,8 +37,6 @@ from gailfe.envs.rollout import Batch, Collector
 from gailfe.envs.trajectory import Annotator, Demonstrations, Trajectory
 from gailfe.envs.vector import VectorEnv
 from gailfe.nn.value import ValueFunction
-
-log = logging.getLogger(__name__)
 
 
 class Imitator:
@@ -93,11 +90,11 @@ class Imitator:
         )
         self.expert_pairs = torch.cat([self._pairs(trajectory) for trajectory in demonstrations.expert])
         self.policy.normalizer.update(self.expert_pairs[:, : vector.observation_dim])
-        self.latest_pairs = self.expert_pairs[:0]  # of the policy, raw, from the last iteration
-        self.failures: FailureBuffer | None = None
-        self.multiplier: Multiplier | None = None
+        self.latest: Batch | None = None  # of the last iteration
+        self.failed: FailedExperience | None = None  # None: GAIL
         if config.failures is not None:
-            self._set_up_failures(config.failures, demonstrations.failed)
+            failed = [self._pairs(trajectory) for trajectory in demonstrations.failed]
+            self.failed = FailedExperience(config.failures, failed, self.expert_pairs.shape[1])
 
     def iterate(self) -> dict[str, float]:
         """Collect → annotate → discriminator → multiplier → reward → advantages → policy → value function.
@@ -121,9 +118,7 @@ class Imitator:
             metrics |= self._update_policy(batch, x, pairs)
             metrics |= self._update_discriminator(pairs.flatten(0, 1))
         self.policy.normalizer.update(batch.observations)
-        self.latest_pairs = torch.cat([batch.observations.float(), pairs[..., x.shape[-1] :]], dim=-1).flatten(
-            0, 1
-        )
+        self.latest = batch
         return metrics
 
     @torch.no_grad()
@@ -132,39 +127,23 @@ class Imitator:
 
         The latter are evenly spaced over all that there are, not drawn; none are failed while β_F is empty.
         """
-        expert = self.expert_pairs[evenly_spaced(len(self.expert_pairs))]
-        pairs = {"d_policy": self.latest_pairs, "d_expert": expert}
-        if self.failures is not None:
-            pairs["d_failed"] = self.failures.pairs(evenly_spaced(self.failures.num_pairs)).to(self.device)
+        pairs = {"d_expert": self.expert_pairs[evenly_spaced(len(self.expert_pairs))]}
+        if self.latest is not None:
+            observations, actions = self.latest.observations.float(), self.policy.to_unit(self.latest.actions)
+            pairs["d_policy"] = torch.cat([observations, actions], dim=-1).flatten(0, 1)
+        if self.failed is not None:
+            buffer = self.failed.buffer
+            pairs["d_failed"] = buffer.pairs(evenly_spaced(buffer.num_pairs)).to(self.device)
         return {
             name: torch.sigmoid(self.discriminator(self._normalize(of))).cpu().numpy()
             for name, of in pairs.items()
             if len(of)
         }
 
-    def _set_up_failures(self, config: FailuresConfig, failed: Sequence[Trajectory]) -> None:
-        self.multiplier = Multiplier(config)
-        self.failures = FailureBuffer(
-            config.capacity, self.expert_pairs.shape[1], config.sampling, config.window, config.max_age
-        )
-        if config.source != "own":
-            for trajectory in failed:
-                self.failures.add(self._pairs(trajectory).cpu(), own=False)
-        if config.source == "demonstrations" and not failed:
-            log.warning(
-                "algo.failures.source=demonstrations, but the demonstrations have no failures: this is GAIL"
-            )
-
     def _annotate(self, finished: Sequence[Trajectory]) -> dict[str, float]:
         failed = [trajectory for trajectory in finished if self.annotator(trajectory)]
         metrics: dict[str, float] = {"failed_episodes": len(failed)}
-        if self.failures is not None and self.config.failures is not None:
-            self.failures.next_iteration()
-            if self.config.failures.source != "demonstrations":
-                for trajectory in failed:
-                    self.failures.add(self._pairs(trajectory).cpu(), own=True)
-            metrics["failure_buffer_trajectories"] = self.failures.num_trajectories
-        return metrics
+        return metrics | (self.failed.add(map(self._pairs, failed)) if self.failed else {})
 
     def _update_discriminator(self, policy_pairs: Tensor) -> dict[str, float]:
         """Take a few minibatch steps on ω, then one on λ_F; the metrics are means over the steps.
@@ -184,18 +163,13 @@ class Imitator:
                     policy_pairs if config.batch_size is None else self._draw(policy_pairs, size),
                     self._normalize(self._draw(self.expert_pairs, size)),
                     failed,
-                    self.multiplier,
+                    self.failed.multiplier if self.failed else None,
                     config,
                     self.generator,
                 )
             )
         info = means(steps)
-        if self.multiplier is not None:
-            info["lambda_f"] = self.multiplier.value
-            if "log_d_failed" in info:
-                info["slack"] = self.multiplier.slack(info["log_d_failed"], info["log_d_policy"])
-                self.multiplier.update(info["slack"])
-        return info
+        return info | (self.failed.move_multiplier(info) if self.failed else {})
 
     def _update_policy(self, batch: Batch, x: Tensor, pairs: Tensor) -> dict[str, float]:
         """Reward → advantages → policy → value function.
@@ -231,10 +205,10 @@ class Imitator:
 
     def _draw_failed(self, size: int) -> FailedPairs | None:
         """Draw a normalised batch from β_F; None for GAIL, and while β_F is empty."""
-        if self.failures is None or self.failures.num_pairs == 0:
+        drawn = self.failed.draw(size, self.generator) if self.failed else None
+        if drawn is None:
             return None
-        pairs, own = self.failures.sample(size, self.generator)
-        return FailedPairs(self._normalize(pairs.to(self.device)), own)
+        return FailedPairs(self._normalize(drawn.pairs.to(self.device)), drawn.own)
 
     def state_dict(self) -> dict[str, Any]:
         """Return everything that the next iteration depends on."""
@@ -246,8 +220,7 @@ class Imitator:
             "value": self.value.full_state_dict(),
             "discriminator": self.discriminator.state_dict(),
             "optimizer": self.optimizer.state_dict(),
-            "failures": self.failures.state_dict() if self.failures else None,
-            "lambda_f": self.multiplier.value if self.multiplier else None,
+            "failed": self.failed.state_dict() if self.failed else None,
         }
 
     def load_state_dict(self, state: dict[str, Any]) -> bool:
@@ -258,7 +231,6 @@ class Imitator:
         self.value.load_full_state_dict(state["value"])
         self.discriminator.load_state_dict(state["discriminator"])
         self.optimizer.load_state_dict(state["optimizer"])
-        if self.failures is not None and self.multiplier is not None:
-            self.failures.load_state_dict(state["failures"])
-            self.multiplier.value = state["lambda_f"]
+        if self.failed is not None:
+            self.failed.load_state_dict(state["failed"])
         return self.collector.load_state_dict(state["collector"])
