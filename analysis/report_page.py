@@ -109,7 +109,7 @@ def page_of(
             for run, state in zip(runs, states(runs, reached), strict=True)
         ],
         origins=origins(runs),
-        told=any(word in key for key, _ in origins(runs) for word in ("commit", "versions", "packages")),
+        told=any(word in key for key, _ in origins(runs) for word in ("commit", "versions")),
         made={name: importlib.metadata.version(name) for name in USED} | {"Python": platform.python_version()},
         now=datetime.now(UTC).strftime("%Y-%m-%d %H:%M UTC"),
         tables=[(path.name, sha256(path)) for path in tables],

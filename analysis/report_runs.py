@@ -19,7 +19,7 @@ from gailfe.storage.names import CONFIG, RECIPE, SUMMARY
 ABSENT = "–"  # a key that a configuration doesn't have
 IDENTITY = ("seed", "env.name", "algo.name")  # the tables' own columns
 # Where a run's files would say what made it.
-ORIGIN_WORDS = ("commit", "dirty", "provenance", "version", "versions", "packages", "python", "platform")
+ORIGIN_WORDS = ("commit", "processor", "version", "versions")
 
 
 @dataclass(frozen=True)

@@ -65,6 +65,18 @@ def run(
     return process.returncode, output
 
 
+def run_own(folder: Path, *overrides: str) -> tuple[int, str]:
+    """Exit status and output of the smallest run of all stages, which finds the modules of this folder."""
+    command = [sys.executable, "-m", "gailfe.run", "--config-dir", str(CONF), "experiment=tiny", "tracking=none"]
+    command += ["demonstrations.max_attempts=200", *overrides]
+    command += [f"paths.runs={folder / 'runs'}", f"paths.artifacts={folder / 'artifacts'}"]
+    path = os.pathsep.join([str(CONF.parent), os.environ.get("PYTHONPATH", "")])
+    done = subprocess.run(
+        command, env={**os.environ, "PYTHONPATH": path}, capture_output=True, text=True, check=False
+    )
+    return done.returncode, done.stdout + done.stderr
+
+
 def wait_for(process: subprocess.Popen[str], condition: Callable[[], Sequence[Found]]) -> Sequence[Found]:
     """What `condition` finds, once it finds something; fails if the process ends before."""
     while not (found := condition()):

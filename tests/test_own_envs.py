@@ -2,9 +2,6 @@
 
 from __future__ import annotations
 
-import os
-import subprocess
-import sys
 from pathlib import Path
 from typing import Any
 
@@ -13,6 +10,7 @@ import numpy as np
 import pandas as pd
 import pytest
 import torch
+from commands import run_own
 from helpers import PENDULUM, make_policy, make_trajectory, seeded
 from minari import MinariDataset
 from user_envs import Odd, own
@@ -27,28 +25,11 @@ from gailfe.envs.rollout import Collector
 from gailfe.envs.vector import VectorEnv
 from gailfe.nn.gaussian import GaussianPolicy
 
-TESTS = Path(__file__).parent
-
-
-def command(folder: Path, *overrides: str) -> tuple[int, str]:
-    """The smallest run of all stages, on an environment of user_envs.py."""
-    done = subprocess.run(
-        [
-            *(sys.executable, "-m", "gailfe.run", "--config-dir", str(TESTS / "conf"), "experiment=tiny"),
-            *("env=pendulum", "env.name=own", "tracking=none", "algo=gailfe", "annotator=terminated"),
-            *("env.terminates=true", "demonstrations.max_attempts=200", *overrides),
-            *(f"paths.runs={folder / 'runs'}", f"paths.artifacts={folder / 'artifacts'}"),
-        ],
-        env={**os.environ, "PYTHONPATH": os.pathsep.join([str(TESTS), os.environ.get("PYTHONPATH", "")])},
-        capture_output=True,
-        text=True,
-        check=False,
-    )
-    return done.returncode, done.stdout + done.stderr
+OWN = ["env=pendulum", "env.name=own", "algo=gailfe", "annotator=terminated", "env.terminates=true"]
 
 
 def test_an_odd_environment_goes_through_all_three_stages(tmp_path: Path) -> None:
-    code, output = command(tmp_path, "env.id=user_envs:Odd-v0", "env.num_iterations=3")
+    code, output = run_own(tmp_path, *OWN, "env.id=user_envs:Odd-v0", "env.num_iterations=3")
     assert code == 0, output
     (metrics,) = tmp_path.glob("runs/**/metrics.csv")
     table = pd.read_csv(metrics)
@@ -125,7 +106,7 @@ def test_what_cannot_be_learned_from_is_refused_by_name(config: EnvConfig, messa
 
 
 def test_the_refusal_comes_before_stage_1_without_a_traceback(tmp_path: Path) -> None:
-    code, output = command(tmp_path, "env.id=user_envs:IntegerActions-v0")
+    code, output = run_own(tmp_path, *OWN, "env.id=user_envs:IntegerActions-v0")
     assert code == 1
     assert "Traceback" not in output
     assert (

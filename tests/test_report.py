@@ -1,17 +1,15 @@
-"""The page of a study: what it holds, what it refuses, and what a browser makes of it."""
+"""The page of a study: what it holds, and what it refuses."""
 
-import itertools
 import json
 import logging
 import re
-from html.parser import HTMLParser
 from pathlib import Path
 from urllib.parse import unquote
 
 import pytest
-from browser import CHROMIUM, Browser, browser
 from omegaconf import OmegaConf
-from run_folders import announce, make_run, make_sweep
+from report_pages import HOSTILE, Page, make_study, write
+from run_folders import make_run
 
 from analysis import report, report_page
 from analysis.callback import DrawAfterSweep
@@ -20,66 +18,10 @@ from analysis.report_figure import figure_data
 from analysis.report_runs import read_runs, shared_and_different
 from analysis.summary import compare_tasks, summarise
 
-HOSTILE = "algo.x=<img src=x onerror=alert(1)>\"'&<!--"
-
-
-class Page(HTMLParser):
-    """Every element with its attributes; the cells of tables; scripts; and all other text."""
-
-    def __init__(self, path: Path) -> None:
-        super().__init__()
-        self.elements: list[tuple[str, dict[str, str | None]]] = []
-        self.cells: list[str] = []
-        self.scripts: list[str] = []
-        self.text = ""
-        self._inside = ""
-        self.feed(path.read_text(encoding="utf-8"))
-
-    def handle_starttag(self, tag, attrs):
-        self.elements.append((tag, dict(attrs)))
-        self._inside = tag
-        if tag in ("td", "th"):
-            self.cells.append("")
-
-    def handle_endtag(self, tag):
-        self._inside = ""
-
-    def handle_data(self, data):
-        if self._inside == "script":
-            self.scripts.append(data)
-        elif self._inside in ("td", "th"):
-            self.cells[-1] += data
-        if self._inside not in ("script", "style"):
-            self.text += data
-
-    def values(self, attribute: str) -> list[str | None]:
-        return [attributes[attribute] for _, attributes in self.elements if attribute in attributes]
-
-    @property
-    def content(self) -> dict:
-        """What the charts show."""
-        return json.loads(self.scripts[0])
-
-
-def write(*arguments: str) -> None:
-    assert report.main(list(arguments)) == 0
-
 
 @pytest.fixture(scope="module")
 def study(tmp_path_factory) -> Path:
-    """A half-done sweep with a hostile setting, a finished video and values of D; its page is in it."""
-    folder = tmp_path_factory.mktemp("study")
-    make_sweep(folder)
-    for seed in (0, 1):
-        make_run(folder, "hopper", "gailfe", seed, {2: 50.0, 4: 400.0}, folder_name=f"seed={seed},{HOSTILE}")
-    for metrics in folder.rglob("metrics.csv"):
-        lines = metrics.read_text().splitlines()
-        rows = [f"{line},{0.5 + 0.1 * number},{30.0 * number}" for number, line in enumerate(lines[1:])]
-        metrics.write_text("\n".join([f"{lines[0]},d_policy,wall_time_s", *rows]) + "\n")
-    announce(folder, *itertools.product(["hopper", "halfcheetah"], ["gail", "gailfe"], [0, 1, 2]))
-    (folder / "hopper/gail/seed=0/video.mp4").write_bytes(b"not really a video")
-    write(f"runs={folder}", "title=A </script><script>alert(1)</script> study")
-    return folder
+    return make_study(tmp_path_factory.mktemp("study"))
 
 
 def test_statistics_are_those_that_the_summary_prints(study):
@@ -243,56 +185,3 @@ def test_sweep_writes_the_report_and_a_fault_of_it_is_a_warning(tmp_path, caplog
     (warning,) = (record for record in caplog.records if record.levelno == logging.WARNING)
     assert f"To write it: python -m analysis.report runs={tmp_path}" in warning.getMessage()
     assert not list(tmp_path.glob("*report*"))
-
-
-def seen(page: Browser, selector: str) -> int:
-    return page.ask(f"document.querySelectorAll({json.dumps(selector)}).length")
-
-
-@pytest.mark.skipif(CHROMIUM is None, reason="no Chromium is installed")
-def test_browser_shows_the_page_and_its_controls_work(study, tmp_path):
-    with browser(tmp_path) as page:
-        page.open(study / "report.html", width=390, scheme="dark")
-        assert page.ask("document.documentElement.scrollWidth") <= 390
-        assert page.ask("getComputedStyle(document.body).backgroundColor") == "rgb(20, 23, 27)"
-        page.open(study / "report.html", width=1280)
-        assert page.ask("document.documentElement.scrollWidth") <= 1280
-        assert seen(page, "#return .chart svg") == 2
-        assert seen(page, "#return path.mean") == 5
-        assert seen(page, "#mechanism path.mean") == 5
-
-        # The mouse over the right end of Hopper's chart reads its last values.
-        hopper = "[...document.querySelectorAll('#return .chart')].find(f => f.textContent.includes('Hopper'))"
-        page.ask(f"{hopper}.scrollIntoView({{block: 'center', behavior: 'instant'}})")
-        box = page.ask(f"{hopper}.querySelector('svg').getBoundingClientRect().toJSON()")
-        page.point(box["right"] - 15, box["top"] + 60)
-        told = page.ask("document.getElementById('readout').innerText")
-        assert told.startswith("Iteration 4")
-        assert "GAIL 205 [200, 210]" in told
-        assert "GAILFE 305 [300, 310]" in told
-        assert "Expert 2,000" in told
-        page.point(5, 5)
-        assert page.ask("document.getElementById('readout').hidden")
-
-        # So do the arrow keys, for other values of x too.
-        page.ask("document.querySelector('#return input[value=wall_time_s]').click()")
-        page.ask(f"{hopper}.querySelector('svg').focus()")
-        page.press("End")
-        assert "90.0 seconds of wall time" in page.ask("document.getElementById('spoken').textContent")
-        page.press("ArrowLeft")
-        assert "30.0 seconds of wall time" in page.ask("document.getElementById('spoken').textContent")
-
-        assert seen(page, "#return path.seed") == 10
-        page.ask("document.querySelector('#return [data-show=seeds]').click()")
-        assert seen(page, "#return path.seed") == 0
-        page.ask("document.querySelector('#return [data-show=seeds]').click()")
-        page.ask("document.querySelector('#return [data-seed=\"1\"]').click()")
-        assert seen(page, "#return path.seed") == 5
-        page.ask("document.querySelector('#return [data-name=\"0\"]').click()")
-        assert seen(page, "#return path.mean") == 3
-        assert (
-            page.ask("document.querySelector('#return [data-name=\"0\"]').getAttribute('aria-pressed')") == "false"
-        )
-        assert seen(page, "img") == 0  # the hostile setting is text
-        # The video is none, which is no fault of the page.
-        assert [fault for fault in page.faults if "video" not in fault and "media" not in fault.lower()] == []

@@ -122,4 +122,4 @@ def _imported(package: str) -> Any:
     try:
         return importlib.import_module(package)
     except ImportError as error:
-        raise ConfigError(f"ONNX needs the extra `onnx` (pip install -e '.[onnx]'): {error}") from error
+        raise ConfigError(f"ONNX needs the extra `onnx` ({install('onnx')}): {error}") from error
