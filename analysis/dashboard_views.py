@@ -1,6 +1,6 @@
 """The workspace and the report of W&B, made by wandb-workspaces; nothing here asks a server.
 
-Runs are grouped by their W&B group, `<env>/<algo>` and the settings that set a run apart from the plain one, so a
+Runs are grouped by their W&B group, `<study>/<env>/<algo>` and the settings that set a run apart, so a
 mean over seeds never mixes two settings.
 """
 

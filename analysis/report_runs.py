@@ -13,8 +13,9 @@ from omegaconf.errors import OmegaConfBaseException
 from yaml import YAMLError
 
 from analysis.layout import conditions
-from analysis.runs import NUM_ITERATIONS, algo_label, find_run_folders, overrides_in_name, parse_label
+from analysis.runs import NUM_ITERATIONS, algo_label, find_run_folders, parse_label
 from gailfe.storage.names import CONFIG, RECIPE, SUMMARY
+from gailfe.storage.run_names import overrides_of
 
 ABSENT = "–"  # a key that a configuration doesn't have
 IDENTITY = ("seed", "env.name", "algo.name")  # the tables' own columns
@@ -61,7 +62,7 @@ def read_files(folder: Path) -> RunFiles | None:
     flat = flattened(content)
     if not all(flat.get(name) not in (None, "null") for name in IDENTITY):
         return None
-    algo = algo_label(flat["algo.name"], overrides_in_name(folder.name))
+    algo = algo_label(flat["algo.name"], overrides_of(folder))
     recorded = read_json(folder / RECIPE) | read_json(folder / SUMMARY)
     return RunFiles(folder, flat["env.name"], algo, int(flat["seed"]), flat, recorded)
 

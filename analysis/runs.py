@@ -9,7 +9,6 @@ import io
 import json
 import logging
 import os
-import re
 from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
@@ -20,16 +19,15 @@ from omegaconf.errors import OmegaConfBaseException
 from yaml import YAMLError
 
 from gailfe.config.arguments import CommandError
-from gailfe.config.folders import MORE, names_of
 from gailfe.storage.finished import check_finished, read_summary
 from gailfe.storage.names import CONFIG, EXPERT_RECORD, METRICS
+from gailfe.storage.run_names import overrides_of
 from gailfe.storage.store import ArtifactError
 
 log = logging.getLogger(__name__)
 
 COLUMNS = ["env", "algo", "seed", "iteration", "env_steps", "metric", "value"]
 EXPERT = "expert"
-HYDRAS_LIST = Path(".hydra", "overrides.yaml")  # in a run's folder: its overrides, in whole
 
 # Facts about a run are rows at iteration 0; its measurements begin at iteration 1. So a results file has the same
 # information about a half-done sweep as the run folders that it was made from.
@@ -82,26 +80,6 @@ def parse_label(label: str) -> tuple[str, frozenset[str]]:
     """`gailfe (algo.z_f=-0.1)` → `gailfe` and `{"algo.z_f=-0.1"}`: what `algo_label` was made from."""
     algo, _, others = label.removesuffix(")").partition(" (")
     return algo, frozenset(others.split(", ")) if others else frozenset()
-
-
-def overrides_in_name(folder_name: str) -> list[str]:
-    """`seed=0,algo.gamma=0.9,algo.sizes=_64,64_` → `["algo.gamma=0.9", "algo.sizes=_64,64_"]`, no seed."""
-    if "=" not in folder_name:
-        return []
-    others = re.sub(r"(^|,)seed=[^,]*", "", folder_name).strip(",")
-    # Only a comma with `key=` after it separates: values may hold commas themselves.
-    return re.split(r",(?=[^,=]+=)", others) if others else []
-
-
-def overrides_of(folder: Path) -> list[str]:
-    """Return a run's overrides: from its folder's name, or from Hydra's list where that had become too long."""
-    if MORE in folder.name:
-        try:
-            listed = OmegaConf.to_container(OmegaConf.load(folder / HYDRAS_LIST))
-            return names_of([str(override) for override in listed]) if isinstance(listed, list) else []
-        except (OSError, YAMLError, OmegaConfBaseException, UnicodeDecodeError) as error:
-            log.warning("%s: its name is cut, and its overrides are not known: %s", folder, error)
-    return overrides_in_name(folder.name)
 
 
 def read_run(folder: Path) -> Run | None:

@@ -11,8 +11,9 @@ import pandas as pd
 from analysis.arguments import folder_of
 from analysis.curves import measurements
 from analysis.layout import Wording
-from analysis.runs import EXPERT, HYDRAS_LIST, NUM_ITERATIONS, algo_label, overrides_in_name, overrides_of
+from analysis.runs import EXPERT, NUM_ITERATIONS, algo_label
 from gailfe.storage.names import JOBS
+from gailfe.storage.run_names import HYDRAS_LIST, overrides_in_name, overrides_of
 
 log = logging.getLogger(__name__)
 

@@ -80,6 +80,12 @@ class Reporter:
         log_policy(self._run, self._folder, iterations, summary)
         self._run.finish()
 
+    def abort(self) -> None:
+        """End the W&B run of a training that has ended with an error, or the next one in this process would be
+        written into it. A training that goes on continues it."""
+        if self._run is not None:
+            self._run.finish(exit_code=1)
+
     def _summary(self, iteration: int | float) -> dict[str, float]:
         rows = [row for row in read_rows(self._folder / METRICS) if row["iteration"] <= iteration]
         return summary_of(rows, self._expert)

@@ -187,22 +187,26 @@ def train(
     run_id = artifact_key({"experiment": config.study, **recipe})[:16]
     reporter = Reporter(config, folder, learner, run_id, inputs, film)
     total = config.env.num_iterations
-    done = iterate(
-        learner,
-        Schedule(
-            total,
-            evaluate_at={1, *range(0, total, config.evaluation.every)},
-            checkpoint_at=range(0, total, config.checkpoint_every),
-        ),
-        lambda iteration: evaluator(learner.policy, iteration).metrics,
-        f"{config.env.name}/{config.algo.name}/{folder.name}",
-        folder / METRICS,
-        folder / CHECKPOINT,
-        recipe,
-        reporter.row,
-        keep=lambda iteration: save_policy(folder, learner.policy, iteration),
-    )
-    save_policy(folder, learner.policy, done.iterations)  # again, for a process that was killed before it did
+    try:
+        done = iterate(
+            learner,
+            Schedule(
+                total,
+                evaluate_at={1, *range(0, total, config.evaluation.every)},
+                checkpoint_at=range(0, total, config.checkpoint_every),
+            ),
+            lambda iteration: evaluator(learner.policy, iteration).metrics,
+            f"{config.env.name}/{config.algo.name}/{folder.name}",
+            folder / METRICS,
+            folder / CHECKPOINT,
+            recipe,
+            reporter.row,
+            keep=lambda iteration: save_policy(folder, learner.policy, iteration),
+        )
+        save_policy(folder, learner.policy, done.iterations)  # again, for a process that was killed before it did
+    except BaseException:
+        reporter.abort()
+        raise
     reporter.finish(done.iterations)
     last_row = read_rows(folder / METRICS)[-1]
     ended = {**done._asdict(), "stopped_early": learner.finished, "last_row": last_row}

@@ -12,6 +12,7 @@ import pandas as pd
 import pytest
 import torch
 from algorithms import DISCRETE, rows, run, run_killed_after, small_run, weights
+from commands import run_own
 from gymnasium.spaces import Discrete
 from helpers import compose, fell, make_algo, make_failures, make_imitator, seeded
 from minari import MinariDataset
@@ -40,7 +41,7 @@ def test_cartpole_goes_through_all_three_stages_and_what_was_learned_is_evaluate
 ) -> None:
     code, output = run_own(
         tmp_path,
-        *("algo=gailfe", "demonstrations.earlier_checkpoints=2", "demonstrations.contamination=0.25"),
+        *("env=cartpole", "algo=gailfe", "demonstrations.earlier_checkpoints=2", "demonstrations.contamination=0.25"),
         *("env.max_episode_steps=25", "demonstrations.weaker_returns=[0.5]"),
     )
     assert code == 0, output

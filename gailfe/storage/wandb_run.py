@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import hashlib
 import json
-import re
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict
 from pathlib import Path
@@ -18,6 +17,7 @@ import numpy as np
 from gailfe.config.keys import ConfigError
 from gailfe.config.schema import Config, TrackingConfig
 from gailfe.storage.names import EXPERT_RECORD
+from gailfe.storage.run_names import overrides_of
 from gailfe.storage.tracking import FIRST_COLUMNS, LAST_COLUMNS, Row
 
 AXES = ("iteration", "env_steps")  # in no section: what everything else is drawn against
@@ -99,8 +99,9 @@ def group_of(config: Config, folder: Path) -> str:
 
     Runs of one group differ by their seed alone. W&B allows 128 characters.
     """
-    overrides = re.sub(r"(^|,)seed=[^,]*", "", folder.name).strip(",") if "=" in folder.name else ""
-    group = "/".join(filter(None, (config.env.name, config.algo.name, overrides)))
+    group = "/".join(
+        filter(None, (config.study, config.env.name, config.algo.name, ",".join(overrides_of(folder))))
+    )
     return group if len(group) <= 128 else f"{group[:115]}-{hashlib.sha256(group.encode()).hexdigest()[:12]}"
 
 
