@@ -41,7 +41,8 @@ def test_cartpole_goes_through_all_three_stages_and_what_was_learned_is_evaluate
 ) -> None:
     code, output = run_own(
         tmp_path,
-        *("env=cartpole", "algo=gailfe", "demonstrations.earlier_checkpoints=2", "demonstrations.contamination=0.25"),
+        "env=cartpole",
+        *("algo=gailfe", "demonstrations.earlier_checkpoints=2", "demonstrations.contamination=0.25"),
         *("env.max_episode_steps=25", "demonstrations.weaker_returns=[0.5]"),
     )
     assert code == 0, output

@@ -64,7 +64,7 @@ def test_a_key_that_one_algorithm_lacks_is_left_out_there_and_the_same_job_runs_
     parsed = OverridesParser.create().parse_overrides(sweep_arguments(config))
     with hydra.initialize_config_module("conf", version_base="1.3"):
         (jobs,) = JobsSweeper.split_arguments(parsed, None)  # what Hydra will run
-    assert sorted(len(job) for job in jobs) == [3, 3, 4, 4, 4, 4]
+    assert [len(job) for job in jobs] == [3, 4, 4] * 2  # in the order of the names
 
 
 @pytest.mark.parametrize("content", [b"", b"[1]", b'{"hopper/gail', bytes(range(256))])
