@@ -9,7 +9,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
-from gymnasium.spaces import Discrete
+from gymnasium.spaces import Box, Discrete
 from helpers import GAIL, make_policy, seeded
 from torch import Tensor
 from torch.distributions import Categorical as Exact
@@ -166,6 +166,15 @@ def test_its_file_knows_its_kind_and_a_policy_of_another_kind_is_refused(tmp_pat
         load_policy(tmp_path / "categorical", 3, Discrete(5, start=-1))
     with pytest.raises(RuntimeError, match="start"):
         load_policy(tmp_path / "categorical", 3, Discrete(4))
+
+
+def test_a_gaussian_is_refused_where_actions_have_other_bounds_by_which_it_would_be_scaled(tmp_path: Path) -> None:
+    save_policy(tmp_path, make_policy(3, 2))
+    assert load_policy(tmp_path, 3, Box(-1, 1, (2,))).kind == "gaussian"
+    with pytest.raises(
+        RuntimeError, match=r"its actions are within \[-1\. -1\.\] and .* the actions are Box\(-0\.5"
+    ):
+        load_policy(tmp_path, 3, Box(-0.5, 0.5, (2,)))
 
 
 def test_a_gaussians_file_from_before_there_were_kinds_is_still_read(tmp_path: Path) -> None:

@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from algorithms import DEMONSTRATIONS, Killed, rows, small_run, weights
+from algorithms import DEMONSTRATIONS, Killed, rows, run, small_run, weights
 from helpers import fell
 from own_learner import MeanMatcher
 from wandb_files import Offline, read_offline
@@ -213,6 +213,24 @@ def test_tracking_changes_no_number_of_a_training(tmp_path: Path) -> None:
     assert not list(folders["wandb"].glob("wandb/offline-run-*/video.mp4"))
     sampled = run.history[6]["discriminator/d_failed_histogram.values"]
     assert sum(sampled) >= 50  # all pairs of the demonstrations' two failures, and the agent's own
+
+
+def test_the_run_after_one_that_failed_in_the_same_process_is_a_run_of_its_own(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def broken(*arguments: object) -> None:
+        raise FloatingPointError("diverged")
+
+    config = tracked("bc", "env.num_iterations=2")
+    with monkeypatch.context() as patch:
+        patch.setattr("gailfe.training.check_finite", broken)
+        with pytest.raises(FloatingPointError):
+            run(config, tmp_path / "failed")
+    run(config, tmp_path / "next")
+    (failed,), (following,) = offline_runs(tmp_path / "failed"), offline_runs(tmp_path / "next")
+    assert failed.exit_code == 1
+    assert sorted(failed.history) == []
+    assert sorted(following.history) == [1, 2]
 
 
 def test_a_policy_is_filmed_where_rendering_works_and_where_it_does_not_the_log_says_why(

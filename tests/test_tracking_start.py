@@ -64,6 +64,16 @@ def test_runs_of_one_group_differ_by_their_seed_alone() -> None:
     assert max(map(len, long)) <= 128
 
 
+def test_runs_whose_folders_names_are_cut_have_a_group_without_their_seed(tmp_path: Path) -> None:
+    config, groups = compose("algo=gail", "env=hopper"), set()
+    for seed in (0, 1):
+        folder = tmp_path / f"seed={seed},algo.gamma=0.9,more={seed}abc"
+        (folder / ".hydra").mkdir(parents=True)
+        (folder / ".hydra/overrides.yaml").write_text(f"- seed={seed}\n- algo.gamma=0.9\n- algo.gae_lambda=0.9\n")
+        groups.add(group_of(config, folder))
+    assert groups == {"figure1/hopper/gail/algo.gae_lambda=0.9,algo.gamma=0.9"}
+
+
 def test_samples_are_d_as_it_is_now_and_draw_no_random_number() -> None:
     config = small_run("gailfe")
     learner = Imitator(config.algo, config.env, DEMONSTRATIONS, fell, 0)

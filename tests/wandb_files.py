@@ -21,6 +21,7 @@ class Offline:
     summary: dict[str, Any] = field(default_factory=dict)
     artifacts: dict[str, Any] = field(default_factory=dict)  # by name
     step_metrics: dict[str, str] = field(default_factory=dict)
+    exit_code: int | None = None
 
 
 def read_offline(path: Path) -> Offline:
@@ -40,6 +41,8 @@ def read_offline(path: Path) -> Offline:
             offline.summary |= {key_of(item): json.loads(item.value_json) for item in record.summary.update}
         elif kind == "artifact":
             offline.artifacts[record.artifact.name] = record.artifact
+        elif kind == "exit":
+            offline.exit_code = record.exit.exit_code
         elif kind == "metric":
             offline.step_metrics[record.metric.glob_name or record.metric.name] = record.metric.step_metric
     return offline
