@@ -11,6 +11,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 
 from analysis.runs import parse_label
+from gailfe.config.overrides import key_of, short_keys
 
 NAMES = {"halfcheetah": "HalfCheetah"}
 
@@ -119,16 +120,9 @@ def place(env: int, form: int, forms: int) -> tuple[int, int]:
 
 def short_forms(overrides: Iterable[str]) -> dict[str, str]:
     """Shorten the key of each override to the shortest unique ending: `algo.z_f=-1` → `z_f=-1`."""
-    parts = {item: item.partition("=")[0].split(".") for item in overrides}
-    keys = {tuple(key) for key in parts.values()}
-
-    def cut(key: list[str]) -> str:
-        for length in range(1, len(key)):
-            if sum(other[-length:] == tuple(key[-length:]) for other in keys) == 1:
-                return ".".join(key[-length:])
-        return ".".join(key)
-
-    return {item: cut(key) + item.removeprefix(".".join(key)) for item, key in parts.items()}
+    keys = {item: key_of(item) for item in overrides}
+    short = short_keys(keys.values())
+    return {item: short[key] + item.removeprefix(key) for item, key in keys.items()}
 
 
 def natural(text: str) -> list[tuple[str, float]]:

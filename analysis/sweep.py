@@ -13,7 +13,7 @@ from analysis.curves import measurements
 from analysis.layout import Wording
 from analysis.runs import EXPERT, NUM_ITERATIONS, algo_label
 from gailfe.storage.names import JOBS
-from gailfe.storage.run_names import HYDRAS_LIST, overrides_in_name, overrides_of
+from gailfe.storage.run_names import HYDRAS, overrides_in_name, overrides_of
 
 log = logging.getLogger(__name__)
 
@@ -49,7 +49,7 @@ def _announced_in(source: Path) -> set[RunKey]:
 
 def _overrides(folder: Path) -> list[str]:
     """Of a job that may have no folder yet."""
-    return overrides_of(folder) if (folder / HYDRAS_LIST).exists() else overrides_in_name(folder.name)
+    return overrides_of(folder) if (folder / HYDRAS).exists() else overrides_in_name(folder.name)
 
 
 def missing_runs(curves: pd.DataFrame, announced: set[RunKey], seeds: Sequence[int] = ()) -> list[str]:

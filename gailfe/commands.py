@@ -20,7 +20,7 @@ from hydra.core.hydra_config import HydraConfig
 from hydra.types import RunMode
 from omegaconf import DictConfig
 
-from gailfe.composing import composing, composition_done, config_dir, full_error
+from gailfe.composing import compose_and_run, composition_done, config_dir, full_error
 from gailfe.config.checks import parse
 from gailfe.config.folders import CONF
 from gailfe.config.help import help_page
@@ -65,8 +65,9 @@ def command(usage: str) -> Callable[[Callable[[Config], Any]], Callable[[], None
             if {"-h", "--help"} & set(sys.argv[1:]):
                 print(help_page(usage, config_dir()))  # Hydra's own shows parts of groups too, and takes seconds
             else:
-                with _exit_code_of_signals(), composing():
-                    hydra.main(config_path=str(CONF), config_name="config", version_base="1.3")(job)()
+                start = hydra.main(config_path=str(CONF), config_name="config", version_base="1.3")(job)
+                with _exit_code_of_signals():
+                    compose_and_run(start)
 
         return main
 

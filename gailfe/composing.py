@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-import contextlib
 import os
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable
 from pathlib import Path
 
 import hydra
@@ -14,7 +13,7 @@ from hydra.errors import HydraException
 from omegaconf.errors import OmegaConfBaseException
 
 from gailfe.config.folders import CONF
-from gailfe.config.mistakes import explain
+from gailfe.config.mistakes import explain, swept_as_well
 
 FULL_ERROR = "HYDRA_FULL_ERROR"  # environment variable; with 1, Hydra lets errors through, and we show tracebacks
 
@@ -26,25 +25,33 @@ def full_error() -> bool:
     return os.environ.get(FULL_ERROR) == "1" and not _ours
 
 
-@contextlib.contextmanager
-def composing() -> Iterator[None]:
-    """While this lasts, until `composition_done`, an error of composing the configuration ends in a line.
+def compose_and_run(start: Callable[[], None]) -> None:
+    """Call Hydra's main function. Where it can't compose the configuration, that ends in a line.
+
+    Hydra composes a sweep's own configuration with the default option of each group that the sweep varies. A key
+    that this option lacks becomes one of the sweep's arguments, which are composed for each job.
 
     Raises:
         SystemExit: with that line.
     """
     global _ours
-    if full_error():
-        yield
-        return
-    os.environ[FULL_ERROR], _ours = "1", True  # else Hydra reports the error by itself, and ends the process
+    if not full_error():
+        os.environ[FULL_ERROR], _ours = "1", True  # else Hydra reports the error by itself, and ends the process
     try:
-        yield
+        start()
     except (HydraException, OmegaConfBaseException) as error:
         given = get_args_parser().parse_args()
         own = [f"hydra.searchpath=[file://{Path(given.config_dir).absolute()}]"] if given.config_dir else []
+        overrides = [*own, *given.overrides]
         with hydra.initialize_config_dir(str(CONF), version_base="1.3"):
-            raise SystemExit(f"error: {explain(error, [*own, *given.overrides])}") from None
+            swept = swept_as_well(error, overrides, given.multirun)
+            line = "" if swept else explain(error, overrides)
+        if not swept:
+            if full_error():
+                raise
+            raise SystemExit(f"error: {line}") from None
+        sys.argv[1:] = [swept.get(argument, argument) for argument in sys.argv[1:]]
+        compose_and_run(start)  # each time with one fixed key less
     finally:
         composition_done()
 

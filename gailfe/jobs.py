@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from gailfe.config.overrides import key_of, short_keys
 from gailfe.following import REPORTS
 from gailfe.storage.names import EXPERT_RECORD
 from gailfe.storage.progress import Report, read_report
@@ -58,7 +59,7 @@ def job_labels(names: Sequence[Mapping[str, Any]], overrides: Sequence[Sequence[
     >>> job_labels([{"env": "ant", "algo": "gail", "seed": 0}] * 2, [["algo.gamma=0.9"], ["algo.gamma=0.8"]])
     ('env/algo/seed/gamma', ['ant/gail/0/0.9', 'ant/gail/0/0.8'])
     """
-    values = [dict(override.partition("=")[::2] for override in given) for given in overrides]
+    values = [{key_of(override): override.partition("=")[2] for override in given} for given in overrides]
     keys = dict.fromkeys(key for given in values for key in given if key not in ("env", "algo", "seed"))
     differing = [key for key in keys if len({given.get(key) for given in values}) > 1]
     labels = [
@@ -67,7 +68,7 @@ def job_labels(names: Sequence[Mapping[str, Any]], overrides: Sequence[Sequence[
         )
         for name, given in zip(names, values, strict=True)
     ]
-    return "/".join(["env", "algo", "seed", *(key.lstrip("+~").rpartition(".")[2] for key in differing)]), labels
+    return "/".join(["env", "algo", "seed", *(short_keys(differing)[key] for key in differing)]), labels
 
 
 class Jobs:

@@ -61,6 +61,13 @@ def make_sweep(root: Path) -> Path:
     return root
 
 
+def write_hydras(folder: Path, overrides: list[str], params: dict[str, str] | None) -> None:
+    """What Hydra leaves in a run's folder: its overrides, and what the experiment sweeps over or fixes."""
+    (folder / ".hydra").mkdir()
+    OmegaConf.save(overrides, folder / ".hydra" / "overrides.yaml")
+    OmegaConf.save({"hydra": {"sweeper": {"params": params}}}, folder / ".hydra" / "hydra.yaml")
+
+
 def announce(folder: Path, *jobs: tuple[str, str, int], others: str = "") -> None:
     """What a sweep leaves in its folder about the jobs that it was asked for."""
     listed = {

@@ -5,8 +5,7 @@ import pandas as pd
 import pytest
 from matplotlib.axes import Axes
 from matplotlib.collections import PolyCollection
-from omegaconf import OmegaConf
-from run_folders import announce, make_run
+from run_folders import announce, make_run, write_hydras
 
 from analysis.aggregate import final_table
 from analysis.curves import load_curves
@@ -79,10 +78,9 @@ def test_seeds_of_runs_with_names_that_were_too_long_are_one_line(tmp_path):
         name = job_subfolder("run", "hopper", "gail", seed, overrides).rpartition("/")[2]
         assert "more=" in name
         folder = make_run(tmp_path, seed=seed, folder_name=name)
-        (folder / ".hydra").mkdir()
-        OmegaConf.save(overrides, folder / ".hydra" / "overrides.yaml")
+        write_hydras(folder, [*overrides, "expert=pretrained"], {"expert": "pretrained", "seed": "0,1"})
     (label,) = load_curves(tmp_path).query("iteration > 0")["algo"].unique()
-    assert parse_label(label) == ("gail", frozenset(many))
+    assert parse_label(label) == ("gail", frozenset(many))  # and not what the experiment sets for all
 
 
 def test_keys_are_cut_to_an_ending_that_no_other_key_has():

@@ -70,5 +70,10 @@ def test_command_lines_that_cannot_be_composed_end_in_a_line_with_what_was_meant
     first, second = said.splitlines()
     assert first == "error: algo.failures.windw: there is no such key; did you mean algo.failures.window?"
     assert second == "  in the job algo=gailfe +algo.failures.windw=1 algo.gamma=0.9"
+    # A key that only an algorithm of the sweep has, and not the default one, gets as far as its job.
+    said = refused(tmp_path, "-m", "algo=gail,bc", "algo.patience=-3", "seed=0")
+    first, second = said.splitlines()
+    assert first == "error: algo.patience=-3 must be at least 1"
+    assert second.startswith("  in the job algo=bc algo.patience=-3 seed=0")
     said = refused(tmp_path, "algo.gama=0.9", HYDRA_FULL_ERROR="1")
     assert "Traceback" in said

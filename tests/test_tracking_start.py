@@ -11,6 +11,7 @@ import numpy as np
 import pytest
 from algorithms import DEMONSTRATIONS, small_run
 from helpers import compose, fell
+from run_folders import write_hydras
 
 import gailfe.reporting
 from gailfe.algorithms.imitation import Imitator
@@ -68,8 +69,8 @@ def test_runs_whose_folders_names_are_cut_have_a_group_without_their_seed(tmp_pa
     config, groups = compose("algo=gail", "env=hopper"), set()
     for seed in (0, 1):
         folder = tmp_path / f"seed={seed},algo.gamma=0.9,more={seed}abc"
-        (folder / ".hydra").mkdir(parents=True)
-        (folder / ".hydra/overrides.yaml").write_text(f"- seed={seed}\n- algo.gamma=0.9\n- algo.gae_lambda=0.9\n")
+        folder.mkdir()
+        write_hydras(folder, [f"seed={seed}", "algo.gamma=0.9", "algo.gae_lambda=0.9"], None)
         groups.add(group_of(config, folder))
     assert groups == {"figure1/hopper/gail/algo.gae_lambda=0.9,algo.gamma=0.9"}
 

@@ -14,6 +14,7 @@ from hydra.core.override_parser.overrides_parser import OverridesParser
 from omegaconf import DictConfig, OmegaConf
 
 from gailfe.config.keys import ConfigError
+from gailfe.config.overrides import key_of
 
 CONF = Path(__file__).resolve().parents[2] / "conf"  # beside the package, in every working directory
 
@@ -45,11 +46,11 @@ def job_subfolder(
 def names_of(overrides: list[str], fixed: Collection[str] = ()) -> list[str]:
     """Return those of a run's overrides that its name has, as they are written there; `fixed` as above."""
     # A study that has its own name may hold runs of several experiments; else the folder above has its name.
-    named = any(_key(override) == "study" for override in overrides)
+    named = any(key_of(override) == "study" for override in overrides)
     return [
         _word(override)
         for override in sorted(overrides)
-        if _in_name(override) and override not in fixed and (named or _key(override) != "experiment")
+        if _in_name(override) and override not in fixed and (named or key_of(override) != "experiment")
     ]
 
 
@@ -77,12 +78,8 @@ def fixed_arguments(params: Mapping[str, Any] | None) -> set[str]:
     }
 
 
-def _key(override: str) -> str:
-    return override.lstrip("+~").split("=", 1)[0]
-
-
 def _in_name(override: str) -> bool:
-    key = _key(override)
+    key = key_of(override)
     return key not in NOT_IN_NAME and re.split(r"[./@]", key)[0] not in NOT_IN_NAME_WITH_ALL_BELOW
 
 

@@ -6,15 +6,17 @@ import logging
 import re
 from pathlib import Path
 
+from hydra.errors import HydraException
 from omegaconf import OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 from yaml import YAMLError
 
-from gailfe.config.folders import MORE, names_of
+from gailfe.config.folders import MORE, fixed_arguments, names_of
 
 log = logging.getLogger(__name__)
 
-HYDRAS_LIST = Path(".hydra", "overrides.yaml")  # in a run's folder: its overrides, in whole
+HYDRAS = Path(".hydra")  # in a run's folder
+OVERRIDES, HYDRA_CONFIG = "overrides.yaml", "hydra.yaml"  # in there: the overrides, in whole; Hydra's own settings
 
 
 def overrides_in_name(folder_name: str) -> list[str]:
@@ -30,8 +32,10 @@ def overrides_of(folder: Path) -> list[str]:
     """Return a run's overrides: from its folder's name, or from Hydra's list where that had become too long."""
     if MORE in folder.name:
         try:
-            listed = OmegaConf.to_container(OmegaConf.load(folder / HYDRAS_LIST))
-            return names_of([str(override) for override in listed]) if isinstance(listed, list) else []
-        except (OSError, YAMLError, OmegaConfBaseException, UnicodeDecodeError) as error:
+            listed = OmegaConf.to_container(OmegaConf.load(folder / HYDRAS / OVERRIDES))
+            sweeper = OmegaConf.select(OmegaConf.load(folder / HYDRAS / HYDRA_CONFIG), "hydra.sweeper.params")
+            fixed = fixed_arguments(sweeper)
+            return names_of([str(override) for override in listed], fixed) if isinstance(listed, list) else []
+        except (OSError, YAMLError, HydraException, OmegaConfBaseException, UnicodeDecodeError) as error:
             log.warning("%s: its name is cut, and its overrides are not known: %s", folder, error)
     return overrides_in_name(folder.name)
