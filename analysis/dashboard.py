@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from analysis.arguments import CurvesArguments
 from gailfe.config.arguments import ArgumentError, CommandError, argument, run_command
 from gailfe.config.extras import install
 
@@ -28,20 +29,24 @@ Needs the extra `dashboard` and a W&B account; out=<folder> needs no account. Th
 
 EXAMPLES = """\
 Examples:
-  python -m analysis.dashboard entity=my-team project=gailfe experiment=figure1
+  python -m analysis.dashboard entity=my-team project=gailfe study=figure1
   python -m analysis.dashboard entity=my-team runs=[] out=dashboard"""
 
 
 @dataclass
-class DashboardArguments:
+class DashboardArguments(CurvesArguments):
     entity: str | None = argument(None, "the W&B team or user that has the project", "a name; it must be given")
     project: str = argument("gailfe", "the W&B project (tracking.project)", "a name")
-    experiment: str | None = argument(None, "the runs that are shown; null: all", "an experiment's name, or null")
+    study: str | None = argument(None, "the runs that are shown; null: all", "a study's name, or null")
     title: str = argument("GAIL and GAILFE", "of the view and of the report", "at most 128 characters of text")
     runs: list[str] = argument(
         ["runs/figure1"], "where the statistics come from; []: there are none", "as in python -m analysis.summary"
     )
-    baseline: str = argument("gail", "what the others are compared with", "as in python -m analysis.summary")
+    baseline: str | None = argument(
+        None,
+        "what the others are compared with; null: gail, or the first algorithm where there is no gail",
+        "as in python -m analysis.summary, or null",
+    )
     out: str | None = argument(
         None,
         "write what would be saved there, workspace.json and report.json, and upload nothing",
@@ -65,9 +70,8 @@ def work(chosen: DashboardArguments) -> None:
 
     if chosen.out is None:
         check_account()
-    sources = [Path(source) for source in chosen.runs]
-    statistics = statistics_of(sources, chosen.baseline) if sources else Statistics()
-    place = (chosen.entity, chosen.project, chosen.title, chosen.experiment)
+    statistics = statistics_of(chosen.sources, chosen.baseline, chosen.seeds) if chosen.runs else Statistics()
+    place = (chosen.entity, chosen.project, chosen.title, chosen.study)
     workspace, report = make_workspace(*place), make_report(*place, statistics)
     for address in save(workspace, report) if chosen.out is None else write(workspace, report, Path(chosen.out)):
         print(address)

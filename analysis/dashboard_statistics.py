@@ -7,7 +7,7 @@ from typing import Any
 
 from analysis.curves import load_curves
 from analysis.runs import EXPERT
-from analysis.summary import summarise
+from analysis.summary import default_baseline, summary_of
 from analysis.summary_text import number, with_interval
 
 HEADER = ("environment", "algorithm", "compared with", "seeds", "final return", "% of expert", "area")
@@ -23,14 +23,10 @@ class Statistics:
     text: str = ""  # all that analysis.summary prints
 
 
-def statistics_of(runs: Sequence[Path], baseline: str) -> Statistics:
-    """Return the statistics of the curves in `runs`.
-
-    Raises:
-        RunsError: as `analysis.summary.summarise`.
-    """
-    text, records = summarise(runs, baseline)
-    curves = load_curves(*runs)
+def statistics_of(runs: Sequence[Path], baseline: str | None, seeds: Sequence[int] = ()) -> Statistics:
+    """Return the statistics of the curves in `runs`; arguments and errors are those of `summary.summarise`."""
+    curves = load_curves(*runs, seeds=seeds)
+    text, records = summary_of(curves, runs, baseline or default_baseline(curves), seeds)
     envs = sorted(curves.loc[curves["algo"] != EXPERT, "env"].unique())
     lines = [_line([*HEADER, *COMPARED]), _line(["---"] * len([*HEADER, *COMPARED]))]
     lines += [_line(_cells(record)) for record in records]

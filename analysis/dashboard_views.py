@@ -41,13 +41,13 @@ FAILURES = {
 WIDTH = 24  # of a report's grid
 
 
-def make_workspace(entity: str, project: str, title: str, experiment: str | None) -> Workspace:
+def make_workspace(entity: str, project: str, title: str, study: str | None) -> Workspace:
     """Return a saved view of the workspace: Figure 1, below it D, λ_F and videos, then all other metrics.
 
     Args:
         entity, project: of W&B.
         title: the view's name.
-        experiment: whose runs are shown; None: all.
+        study: whose runs are shown; None: all.
     """
     wide = SectionLayoutSettings(columns=2, rows=1)
     return Workspace(
@@ -69,33 +69,31 @@ def make_workspace(entity: str, project: str, title: str, experiment: str | None
         ],
         settings=WorkspaceSettings(x_axis="iteration", max_runs=100),
         runset_settings=RunsetSettings(
-            filters=chosen(experiment), groupby=[expr.Metric("Group")], pinned_columns=COLUMNS
+            filters=chosen(study), groupby=[expr.Metric("Group")], pinned_columns=COLUMNS
         ),
     )
 
 
-def make_report(
-    entity: str, project: str, title: str, experiment: str | None, statistics: Statistics
-) -> wr.Report:
+def make_report(entity: str, project: str, title: str, study: str | None, statistics: Statistics) -> wr.Report:
     """Return a report: Figure 1 with a panel grid for each environment, the statistics, D and λ_F, videos.
 
     Args:
         entity, project: of W&B.
         title: of the report.
-        experiment: whose runs are shown; None: all.
+        study: whose runs are shown; None: all.
         statistics: whose environments get a grid of their own; without any, there is one for all.
     """
     blocks: list = [wr.H1("Figure 1"), wr.P(f"Return of the mean action, and the expert's. {BAND}")]
     for env in statistics.envs or (None,):
         name = [] if env is None else [wr.H2(env)]
         panels = [line("Evaluated return", RETURN, layout=wr.Layout(0, 0, WIDTH, 10))]
-        blocks += [*name, grid(experiment, env, panels)]
+        blocks += [*name, grid(study, env, panels)]
     if statistics.text:
         blocks += [wr.H1("Statistics"), wr.MarkdownBlock(statistics.table)] if statistics.table else []
         blocks += [wr.CodeBlock(statistics.text, language="markdown")]
     for heading, metrics in (("Discriminator", DISCRIMINATOR), ("Failures and λ_F", FAILURES)):
-        blocks += [wr.H1(heading), grid(experiment, None, in_two_columns(metrics))]
-    blocks += [wr.H1("Policies"), grid(experiment, None, [video(wr.Layout(0, 0, WIDTH, 10))], grouped=False)]
+        blocks += [wr.H1(heading), grid(study, None, in_two_columns(metrics))]
+    blocks += [wr.H1("Policies"), grid(study, None, [video(wr.Layout(0, 0, WIDTH, 10))], grouped=False)]
     return wr.Report(
         entity=entity,
         project=project,
@@ -106,21 +104,21 @@ def make_report(
     )
 
 
-def chosen(experiment: str | None, env: str | None = None) -> expr.And:
-    """Return the filters of runs: trainings alone, of an experiment and of an environment where one is named.
+def chosen(study: str | None, env: str | None = None) -> expr.And:
+    """Return the filters of runs: trainings alone, of a study and of an environment where one is named.
 
     Keys of a config are written as W&B's own pages write them: `value` follows the first name.
     """
     filters = [expr.Metric("JobType") != COLLECT]
-    filters += [] if experiment is None else [expr.Config("experiment.value") == experiment]
+    filters += [] if study is None else [expr.Config("study.value") == study]
     filters += [] if env is None else [expr.Config("env.value.name") == env]
     return expr.And(*filters)
 
 
-def grid(experiment: str | None, env: str | None, panels: Sequence, grouped: bool = True) -> wr.PanelGrid:
+def grid(study: str | None, env: str | None, panels: Sequence, grouped: bool = True) -> wr.PanelGrid:
     """Return a grid of panels of the report's own project."""
     groupby = ["group"] if grouped else []
-    filters = chosen(experiment, env)
+    filters = chosen(study, env)
     runs = wr.Runset(name=env or "runs", filters=filters, groupby=groupby, pinned_columns=COLUMNS)
     return wr.PanelGrid(runsets=[runs], panels=list(panels))
 

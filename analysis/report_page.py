@@ -19,9 +19,9 @@ from analysis.layout import NAMES, Layout
 from analysis.report_figure import figure_data, legend
 from analysis.report_runs import origins, read_runs, sha256, shared_and_different, states
 from analysis.report_videos import commands, find_videos, link
-from analysis.runs import NUM_ITERATIONS, QUICK, find_run_folders, parse_label
+from analysis.runs import NUM_ITERATIONS, QUICK, find_run_folders
 from analysis.statistics import LEVEL
-from analysis.summary import Task, compare_tasks, nothing_compared
+from analysis.summary import Task, compare_tasks, default_baseline, nothing_compared
 from analysis.summary_text import (
     LEGEND,
     TOGETHER,
@@ -124,12 +124,6 @@ def page_of(
         # The page may run this script and no other, whatever else gets into it; and nothing may be fetched.
         script_hash=base64.b64encode(hashlib.sha256(script.encode()).digest()).decode(),
     )
-
-
-def default_baseline(curves: pd.DataFrame) -> str:
-    """Return gail, or, where no run is of it, the first algorithm's name; gail where there is none at all."""
-    names = sorted({parse_label(label)[0] for label in measurements(curves)["algo"].unique()})
-    return "gail" if "gail" in names or not names else names[0]
 
 
 def facts(curves: pd.DataFrame, layout: Layout, runs: int) -> list[tuple[str, str]]:

@@ -99,12 +99,18 @@ def summarise(runs: Sequence[Path], baseline: str, seeds: Sequence[int] = ()) ->
     Raises:
         RunsError: `runs` is no source of curves, has no evaluated return (yet), or no run of `baseline`.
     """
-    # Here and not above: `--help` and a mistyped key should not wait for pandas.
-    from analysis.curves import load_curves
+    from analysis.curves import load_curves  # here, so that --help and a mistyped key don't wait for pandas
+
+    return summary_of(load_curves(*runs, seeds=seeds), runs, baseline, seeds)
+
+
+def summary_of(
+    curves: "pd.DataFrame", runs: Sequence[Path], baseline: str, seeds: Sequence[int] = ()
+) -> tuple[str, list[dict[str, Any]]]:
+    """As `summarise`, of curves that are loaded already."""
     from analysis.summary_text import LEGEND, comparison_text, panel_text, tasks_text
     from analysis.sweep import announced_runs, missing_runs, missing_text
 
-    curves = load_curves(*runs, seeds=seeds)
     layout, tasks = compare_tasks(curves, runs, baseline)
     text, records = [LEGEND], []
     for task in tasks:
@@ -121,6 +127,15 @@ def summarise(runs: Sequence[Path], baseline: str, seeds: Sequence[int] = ()) ->
         text.append(f"All runs: {layout.shared}.")
     text.append(missing_text(missing_runs(curves, announced_runs(*runs), seeds)))
     return "\n".join(text).rstrip() + "\n", records
+
+
+def default_baseline(curves: "pd.DataFrame") -> str:
+    """Return gail, or, where no run is of it, the first algorithm's name; gail where there is none at all."""
+    from analysis.curves import measurements
+    from analysis.runs import parse_label
+
+    names = sorted({parse_label(label)[0] for label in measurements(curves)["algo"].unique()})
+    return "gail" if "gail" in names or not names else names[0]
 
 
 def nothing_compared(baseline: str) -> str:
