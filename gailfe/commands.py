@@ -20,14 +20,14 @@ from hydra.core.hydra_config import HydraConfig
 from hydra.types import RunMode
 from omegaconf import DictConfig
 
-from gailfe.composing import compose_and_run, composition_done, config_dir, full_error
 from gailfe.config.checks import parse
+from gailfe.config.composing import compose_and_run, composition_done, config_dir, full_error
 from gailfe.config.folders import CONF
 from gailfe.config.help import help_page
 from gailfe.config.keys import ConfigError, Refusal
 from gailfe.config.schema import Config
-from gailfe.following import follow, tell
-from gailfe.stopping import Stopped, asked, check_asked
+from gailfe.processes.following import follow, tell
+from gailfe.processes.stopping import Stopped, asked, check_asked
 from gailfe.storage.files import write_text
 from gailfe.storage.finished import is_well
 from gailfe.storage.locks import is_held, run_lock

@@ -26,10 +26,10 @@ from gailfe.nn.policy_file import POLICY_FILES, read_policy, save_policy
 from gailfe.nn.stochastic import StochasticPolicy
 from gailfe.pipeline import held
 from gailfe.pipeline import imitate as run_stage_3
-from gailfe.recipe import is_finished, run_recipe
-from gailfe.stopping import Stopped, forget
+from gailfe.processes.stopping import Stopped, forget
 from gailfe.storage.files import remove_partials, write_json
 from gailfe.storage.names import EXPERT_RECORD, METRICS
+from gailfe.storage.recipe import is_finished, run_recipe
 from gailfe.storage.store import artifact_key
 from gailfe.storage.tracking import Row, read_rows
 

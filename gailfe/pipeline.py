@@ -31,11 +31,11 @@ from expert.subsampling import choose_pairs
 from gailfe.config.keys import Refusal
 from gailfe.config.schema import Config
 from gailfe.envs.trajectory import Annotator, Demonstrations
-from gailfe.recipe import is_finished, run_recipe
-from gailfe.stopping import check_asked
+from gailfe.processes.stopping import check_asked
 from gailfe.storage.files import atomic, remove_partials, write_json, write_text
 from gailfe.storage.locks import run_lock
 from gailfe.storage.names import CONFIG, EVALUATION, EXPERT_RECORD
+from gailfe.storage.recipe import is_finished, run_recipe
 from gailfe.storage.store import Store, artifact_key
 from gailfe.storage.wandb_artifacts import Input, demonstrations_input, expert_input, log_collection
 from gailfe.storage.wandb_run import check_tracking

@@ -13,15 +13,15 @@ from hydra._internal.core_plugins.basic_sweeper import BasicSweeper
 from hydra.experimental.callback import Callback
 from omegaconf import DictConfig, read_write
 
-from gailfe.combinations import expand, meaningful
-from gailfe.composing import composition_done, full_error
 from gailfe.config.checks import parse
+from gailfe.config.combinations import expand, meaningful
+from gailfe.config.composing import composition_done, full_error
 from gailfe.config.folders import check_paths, fixed_arguments, job_subfolder
 from gailfe.config.keys import ConfigError
 from gailfe.config.mistakes import explain
-from gailfe.following import end_sweep, lead, watch_jobs
-from gailfe.jobs import Job, Jobs, job_labels
-from gailfe.stopping import Stopped, asked, check_asked
+from gailfe.processes.following import end_sweep, lead, watch_jobs
+from gailfe.processes.jobs import Job, Jobs, job_labels
+from gailfe.processes.stopping import Stopped, asked, check_asked
 from gailfe.storage.files import write_json
 from gailfe.storage.names import JOBS
 from gailfe.study import check_study, sweep_arguments, trials_to_check, winner
@@ -91,7 +91,10 @@ class SweepReport(Callback):
         override = lead(folder, not launcher.endswith(("BasicLauncher", "SlurmLauncher")))
         with read_write(config), read_write(config.hydra):
             config.hydra.overrides.hydra = [*config.hydra.overrides.get("hydra", []), override]
-        from gailfe.live import begin, wanted  # only here: every job imports this module, and needs no rich
+        from gailfe.processes.live import (  # only here: every job imports this module, and needs no rich
+            begin,
+            wanted,
+        )
 
         if wanted():
             naming, labels = job_labels(list(self._jobs.values()), self._overrides)
@@ -140,7 +143,7 @@ class EndLive(Callback):
     """Ends the live table when all jobs have ended: what is printed after that is below it."""
 
     def on_multirun_end(self, config: DictConfig, **kwargs: Any) -> None:
-        from gailfe.live import end
+        from gailfe.processes.live import end
 
         end()
 

@@ -17,16 +17,16 @@ from gailfe.config.schema import Config
 from gailfe.envs.evaluation import Evaluator
 from gailfe.envs.trajectory import Annotator, Demonstrations
 from gailfe.nn.policy_file import save_policy
-from gailfe.recipe import CHECKPOINT, differences
+from gailfe.processes.stopping import asked, check_asked, listening
 from gailfe.reporting import Film, Reporter
 from gailfe.soundness import Watch, check_finite
-from gailfe.stopping import asked, check_asked, listening
 from gailfe.storage.checkpoint import CheckpointError, load_checkpoint, save_checkpoint
 from gailfe.storage.files import write_json
 from gailfe.storage.finished import write_summary
 from gailfe.storage.names import METRICS, RECIPE
 from gailfe.storage.origin import run_origin
 from gailfe.storage.progress import Progress
+from gailfe.storage.recipe import CHECKPOINT, differences
 from gailfe.storage.store import ArtifactError, artifact_key, check_files, checksums
 from gailfe.storage.tracking import MetricsFile, Row, columns, read_rows, rows_checksum
 from gailfe.storage.wandb_artifacts import Input

@@ -20,8 +20,8 @@ from hydra.core.singleton import Singleton
 from hydra.core.utils import JobReturn, JobStatus, configure_log, setup_globals
 from hydra_plugins.hydra_joblib_launcher.joblib_launcher import JoblibLauncher
 
-from gailfe.following import tell
-from gailfe.stopping import asked
+from gailfe.processes.following import tell
+from gailfe.processes.stopping import asked
 
 log = logging.getLogger(__name__)
 

@@ -1,4 +1,4 @@
-"""Hydra's own sweeper, but for keys that some jobs' options lack: see gailfe/combinations.py.
+"""Hydra's own sweeper, but for keys that some jobs' options lack: see gailfe/config/combinations.py.
 
 `gailfe.sweep` puts it in the place of Hydra's own when a sweep begins. (Hydra takes sweepers only from the package
 `hydra_plugins`.)
@@ -7,7 +7,7 @@
 from hydra._internal.core_plugins.basic_sweeper import BasicSweeper
 from hydra.core.override_parser.types import Override
 
-from gailfe.combinations import meaningful
+from gailfe.config.combinations import meaningful
 
 
 class JobsSweeper(BasicSweeper):

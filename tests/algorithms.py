@@ -19,8 +19,8 @@ from gailfe.config.checks import parse
 from gailfe.config.schema import Config
 from gailfe.envs.trajectory import Demonstrations, Trajectory
 from gailfe.nn.policy_file import WEIGHTS
-from gailfe.recipe import run_recipe
 from gailfe.storage.progress import Progress
+from gailfe.storage.recipe import run_recipe
 from gailfe.storage.tracking import Row, read_rows
 from gailfe.training import train
 

@@ -15,7 +15,7 @@ from gailfe.algorithms.bc import BehaviourCloning, BehaviourCloningConfig
 from gailfe.config.keys import ConfigError
 from gailfe.envs.trajectory import Demonstrations, Trajectory
 from gailfe.envs.vector import VectorEnv
-from gailfe.recipe import is_finished, run_recipe
+from gailfe.storage.recipe import is_finished, run_recipe
 
 
 def config(**keys: Any) -> BehaviourCloningConfig:

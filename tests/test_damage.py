@@ -15,10 +15,10 @@ from run_folders import make_run
 from analysis.runs import read_run
 from expert.experts import make_expert
 from gailfe.config.keys import ConfigError
-from gailfe.recipe import is_finished, run_recipe
 from gailfe.storage.checkpoint import CheckpointError
 from gailfe.storage.finished import read_summary, write_summary
 from gailfe.storage.progress import Progress
+from gailfe.storage.recipe import is_finished, run_recipe
 from gailfe.storage.store import ArtifactError, Store
 
 

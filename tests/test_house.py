@@ -21,7 +21,7 @@ def room_of(module: str) -> str:
     inner = rest.partition(".")[0]
     if package != "gailfe":
         return package
-    return inner if inner in ROOMS else "stages" if inner in STAGES else "jobs"
+    return inner if inner in ROOMS else "stages" if inner in STAGES else "frame"
 
 
 def modules() -> dict[str, Path]:

@@ -14,11 +14,11 @@ from commands import CONF
 from rich.console import Console
 from terminal import Terminal
 
-from gailfe import jobs as jobs_module
-from gailfe import jobs_table
-from gailfe.following import REPORTS
-from gailfe.jobs import Job, Jobs, job_labels
-from gailfe.jobs_table import picture
+from gailfe.processes import jobs as jobs_module
+from gailfe.processes import table
+from gailfe.processes.following import REPORTS
+from gailfe.processes.jobs import Job, Jobs, job_labels
+from gailfe.processes.table import picture
 from gailfe.storage.progress import Report, publish, report_into
 
 
@@ -35,7 +35,7 @@ def sweep_of(folder: Path, count: int) -> Jobs:
 @pytest.fixture
 def still(monkeypatch: pytest.MonkeyPatch) -> None:
     """Makes time stand still."""
-    for module in (jobs_module, jobs_table):
+    for module in (jobs_module, table):
         monkeypatch.setattr(module, "time", SimpleNamespace(monotonic=lambda: 1000.0))
 
 
@@ -101,7 +101,7 @@ def test_of_hundreds_of_jobs_those_at_work_failed_and_next_are_shown_and_none_is
 
 WANTED = """
 import os
-from gailfe.live import wanted
+from gailfe.processes.live import wanted
 
 print("wanted", wanted())
 for name, value in {"NO_COLOR": "1", "CI": "true", "TERM": "dumb", "TTY_INTERACTIVE": "0"}.items():

@@ -15,7 +15,7 @@ from expert.subsampling import choose_pairs
 from gailfe.algorithms.imitation import Imitator
 from gailfe.config.keys import ConfigError
 from gailfe.envs.trajectory import Demonstrations, Trajectory
-from gailfe.recipe import run_recipe
+from gailfe.storage.recipe import run_recipe
 from gailfe.storage.store import artifact_key
 
 

@@ -27,7 +27,7 @@ from gailfe.envs.evaluation import Evaluator
 from gailfe.nn.gaussian import GaussianPolicy
 from gailfe.nn.stochastic import StochasticPolicy
 from gailfe.pipeline import run as run_pipeline
-from gailfe.recipe import run_recipe
+from gailfe.storage.recipe import run_recipe
 from gailfe.storage.tracking import columns, read_rows
 from gailfe.storage.wandb_run import Sections
 from gailfe.training import train

@@ -16,7 +16,7 @@ from run_folders import write_hydras
 import gailfe.reporting
 from gailfe.algorithms.imitation import Imitator
 from gailfe.config.schema import Config
-from gailfe.recipe import run_recipe
+from gailfe.storage.recipe import run_recipe
 from gailfe.storage.wandb_run import Sections, group_of, start_wandb, summary_of
 from gailfe.training import train
 

@@ -18,8 +18,8 @@ from expert.experts import make_expert
 from gailfe.algorithms.learner import Learner, make_learner
 from gailfe.config.schema import Config
 from gailfe.envs.trajectory import Annotator, Demonstrations
-from gailfe.recipe import is_finished, run_recipe
 from gailfe.soundness import PATIENCE, Watch
+from gailfe.storage.recipe import is_finished, run_recipe
 from gailfe.storage.store import Store
 from gailfe.storage.tracking import Row, read_rows
 

@@ -22,7 +22,7 @@ from gailfe.envs.rollout import Collector
 from gailfe.envs.trajectory import Trajectory
 from gailfe.envs.vector import VectorEnv
 from gailfe.nn.policy import make_policy as make_any_policy
-from gailfe.recipe import run_recipe
+from gailfe.storage.recipe import run_recipe
 
 FLATTEN = "gymnasium.wrappers.FlattenObservation"
 RESCALE = {"_target_": "gymnasium.wrappers.RescaleAction", "min_action": -0.5, "max_action": 0.5}

@@ -21,8 +21,8 @@ from rich.console import Console, Group
 from rich.live import Live
 from rich.text import Text
 
-from gailfe.jobs import Jobs
-from gailfe.jobs_table import picture
+from gailfe.processes.jobs import Jobs
+from gailfe.processes.table import picture
 
 INTERVAL = 1.0  # seconds between two pictures, at least
 SHARE = 0.01  # of a core that drawing may take from the jobs, at most

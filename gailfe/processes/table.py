@@ -8,7 +8,7 @@ from rich.console import Group, RenderableType
 from rich.rule import Rule
 from rich.text import Text
 
-from gailfe.jobs import DONE, FAILED, STOPPED, WAITING, Job, Jobs
+from gailfe.processes.jobs import DONE, FAILED, STOPPED, WAITING, Job, Jobs
 
 STYLES = {WAITING: "dim", DONE: "green", FAILED: "bold red", STOPPED: "yellow"}
 COLUMNS = {

@@ -22,7 +22,7 @@ from pathlib import Path
 from filelock import FileLock
 from hydra.core.hydra_config import HydraConfig
 
-from gailfe.stopping import asked, note_only, note_signals, stop
+from gailfe.processes.stopping import asked, note_only, note_signals, stop
 from gailfe.storage import progress
 from gailfe.storage.files import write_text
 from gailfe.storage.locks import is_held

@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from gailfe.config.overrides import key_of, short_keys
-from gailfe.following import REPORTS
+from gailfe.processes.following import REPORTS
 from gailfe.storage.names import EXPERT_RECORD
 from gailfe.storage.progress import Report, read_report
 
