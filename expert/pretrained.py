@@ -15,6 +15,11 @@ from gailfe.storage.store import ArtifactError, Store, verify
 PRETRAINED = Path(__file__).parent / "pretrained"  # made by expert/publish.py
 
 
+def packaged() -> list[str]:
+    """Return the names of the environments that the package has an expert of."""
+    return sorted(path.parent.name for path in PRETRAINED.glob(f"*/{MANIFEST}"))
+
+
 @dataclass
 class PretrainedConfig(ExpertConfig):
     """The keys of expert=pretrained."""
@@ -50,9 +55,8 @@ class PretrainedExpert(Expert):
         try:
             verify(folder)
         except ArtifactError as error:
-            known = ", ".join(sorted(path.parent.name for path in PRETRAINED.glob(f"*/{MANIFEST}")))
             raise ConfigError(
                 f"expert=pretrained expert.folder={chosen}: no expert for env={env} ({error}); the package has "
-                f"some for {known}, and expert.folder takes another expert's folder"
+                f"some for {', '.join(packaged())}, and expert.folder takes another expert's folder"
             ) from error
         return folder

@@ -22,8 +22,10 @@ from expert.rendering import CannotRender, make_render_env, render
 from expert.video import captioned, encoder, side_by_side, write_video
 from gailfe.commands import command
 from gailfe.config.schema import Config, EnvConfig
+from gailfe.envs.evaluation import FRESH_SEED, Evaluator, episode_seeds
 from gailfe.envs.trajectory import Demonstrations, Trajectory
 from gailfe.envs.vector import env_seeds
+from gailfe.nn.acting import CanAct
 from gailfe.storage.store import Store
 
 log = logging.getLogger(__name__)
@@ -76,6 +78,27 @@ def film(
             frames = replay(env, trajectory, stride)
             sources.append(captioned(frames, title, detail + (f", {speed:.1f}x speed" if speed > 1 else "")))
         write_video(path, side_by_side(*sources), fps)
+
+
+def film_policies(
+    config: EnvConfig, policies: Sequence[tuple[str, CanAct]], episodes: int, seed: int, path: Path
+) -> None:
+    """Write a video of the mean actions of policies side by side: of each, the episode of median return.
+
+    Args:
+        config: of the environment of all of them.
+        policies: with their titles, from left to right.
+        episodes: of each, from the same initial states, which no evaluation of a training has.
+        seed: of the initial states.
+        path: of the video.
+
+    Raises:
+        CannotRender: as `film`.
+    """
+    make_render_env(config).close()  # before the episodes
+    evaluate = Evaluator(config, episodes, FRESH_SEED + seed)
+    shown = [(title, representative(evaluate(policy).trajectories)) for title, policy in policies]
+    film(config, shown, episode_seeds(FRESH_SEED + seed, 0, episodes), 1, path)
 
 
 def representative(trajectories: Sequence[Trajectory]) -> Trajectory:

@@ -10,16 +10,17 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from gailfe.envs.trajectory import Trajectory
-    from gailfe.library import Policy, imitate, load_policy, rollout
+    from gailfe.library import Policy, imitate, load_expert, load_policy
+    from gailfe.rollouts import film, rollout
 
-__all__ = ["Policy", "Trajectory", "imitate", "load_policy", "rollout"]
+__all__ = ["Policy", "Trajectory", "film", "imitate", "load_expert", "load_policy", "rollout"]
+MODULES = {"Trajectory": "envs.trajectory", "film": "rollouts", "rollout": "rollouts"}  # the others: library
 
 
 def __getattr__(name: str) -> Any:
     if name not in __all__:
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-    module = "gailfe.envs.trajectory" if name == "Trajectory" else "gailfe.library"
-    return getattr(importlib.import_module(module), name)
+    return getattr(importlib.import_module(f"gailfe.{MODULES.get(name, 'library')}"), name)
 
 
 def __dir__() -> list[str]:

@@ -1,4 +1,4 @@
-"""The public functions: GAIL and GAILFE from Python, without a command line. gailfe/__init__.py lists them."""
+"""GAIL and GAILFE from Python, without a command line. gailfe/__init__.py lists all that is public."""
 
 from __future__ import annotations
 
@@ -13,12 +13,10 @@ import numpy as np
 import torch
 
 from expert.own_data import own_expert_record
+from expert.pretrained import PRETRAINED, packaged
 from gailfe.config.keys import ConfigError
-from gailfe.config.schema import AnnotatorConfig, EnvConfig
-from gailfe.envs.actions import described, same_kind
-from gailfe.envs.evaluation import Evaluator
-from gailfe.envs.making import check_env
-from gailfe.envs.trajectory import Annotator, Demonstrations, Trajectory
+from gailfe.config.schema import AnnotatorConfig
+from gailfe.envs.trajectory import Annotator, Demonstrations
 from gailfe.given import Environment, Given, configure, digest, environment, trajectories
 from gailfe.nn.acting import Act
 from gailfe.nn.onnx_file import save_onnx
@@ -116,6 +114,17 @@ def load_policy(folder: str | Path) -> Policy:
     return Policy(read_policy(Path(folder)), read_rows(Path(folder, METRICS)))
 
 
+def load_expert(env: str) -> Policy:
+    """Load an expert that comes with the package: of hopper, halfcheetah, walker2d or ant.
+
+    Raises:
+        ConfigError: if the package has none of that name.
+    """
+    if not (PRETRAINED / env).is_dir():
+        raise ConfigError(f"env={env}: the package has no expert of it; valid: {', '.join(packaged())}")
+    return load_policy(PRETRAINED / env)
+
+
 def imitate(
     env: Environment,
     demonstrations: Given,
@@ -173,38 +182,6 @@ def imitate(
             forget()  # this process lives on
             raise KeyboardInterrupt(str(stopped)) from stopped
         return load_policy(where)
-
-
-def rollout(
-    policy: Policy, env: Environment, episodes: int = 1, seed: int = 0, max_episode_steps: int | None = None
-) -> list[Trajectory]:
-    """Let a policy act by its mean action in new environments, side by side.
-
-    Args:
-        env: as for `imitate`.
-        episodes: how many.
-        seed: of the initial states.
-        max_episode_steps: the time limit; None: the one that the environment is registered with.
-
-    Raises:
-        ConfigError: if the environment can't be made, or the policy is of another one.
-    """
-    with environment(env) as keys:
-        config = EnvConfig(**keys)
-        config.max_episode_steps = max_episode_steps or config.max_episode_steps
-        spaces = check_env(config)
-        dim = spaces.observation_dim
-        if dim != policy.observation_dim:
-            raise ConfigError(
-                f"the policy takes observations of {policy.observation_dim} numbers, those of env.id={config.id} "
-                f"have {dim}"
-            )
-        if not same_kind(spaces.action, policy.action_space):
-            raise ConfigError(
-                f"the policy's actions are {described(policy.action_space)}, those of env.id={config.id} "
-                f"{described(spaces.action)}"
-            )
-        return Evaluator(config, episodes, seed)(policy).trajectories
 
 
 @contextlib.contextmanager

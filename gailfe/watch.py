@@ -53,10 +53,8 @@ def work(chosen: WatchArguments) -> None:
 
     refuse_shadowed_packages()
     from expert.experts import env_recipe
-    from expert.rendering import make_render_env
     from expert.video import encoder
-    from expert.watch import film, representative
-    from gailfe.envs.evaluation import FRESH_SEED, Evaluator, episode_seeds
+    from expert.watch import film_policies
     from gailfe.learned import load_learned
 
     torch.set_num_threads(1)
@@ -69,7 +67,6 @@ def work(chosen: WatchArguments) -> None:
                 f"{runs[0].folder} is"
             )
     encoder()  # before the work
-    make_render_env(env).close()
     policies: list[tuple[str, CanAct]] = [
         (f"{run.algo} {run.folder.name}, {run.progress}", run.policy) for run in runs
     ]
@@ -77,9 +74,7 @@ def work(chosen: WatchArguments) -> None:
         policies.append(("expert", find_expert(runs[0].folder, chosen.artifacts)))
     except Refusal as reason:
         print(f"without the expert: {reason}")
-    evaluate = Evaluator(env, chosen.episodes, FRESH_SEED + chosen.seed)
-    shown = [(title, representative(evaluate(policy).trajectories)) for title, policy in policies]
-    film(env, shown, episode_seeds(FRESH_SEED + chosen.seed, 0, chosen.episodes), 1, out)
+    film_policies(env, policies, chosen.episodes, chosen.seed, out)
     print(out)
 
 

@@ -12,7 +12,7 @@ PACKAGES = ("gailfe", "expert", "analysis", "hydra_plugins", "benchmarks", "conf
 ROOMS = {folder.name for folder in (ROOT / "gailfe").iterdir() if (folder / "__init__.py").exists()}
 
 # The modules of gailfe/ itself that know all three stages; "" is gailfe/__init__.py.
-STAGES = {"run", "pipeline", "evaluate", "watch", "library", "given", ""}
+STAGES = {"run", "pipeline", "evaluate", "watch", "library", "rollouts", "given", ""}
 
 
 def room_of(module: str) -> str:

@@ -14,12 +14,13 @@ import pytest
 import user_envs
 from gymnasium.envs.classic_control import PendulumEnv
 from gymnasium.wrappers import TimeLimit
-from helpers import compose, make_policy, make_trajectory
+from helpers import compose, make_policy, make_trajectory, unit_box
 from minari import MinariDataset
 from omegaconf import OmegaConf
 
 import gailfe
 from expert.demonstrations import save_dataset
+from expert.video import CAPTION, GAP
 from gailfe.config.keys import ConfigError
 from gailfe.config.schema import EnvConfig
 from gailfe.envs.trajectory import Trajectory
@@ -182,7 +183,7 @@ def test_predict_takes_one_observation_or_several_and_draws_where_asked() -> Non
 
 
 def test_a_saved_policy_is_loaded_and_rolled_out(tmp_path: Path) -> None:
-    policy = Policy(make_policy(3, 1, spread=0.5))
+    policy = Policy(make_policy(3, space=gymnasium.spaces.Box(-2, 2, (1,)), spread=0.5))
     policy.save(tmp_path / "mine")
     loaded = gailfe.load_policy(tmp_path / "mine")
     assert loaded.metrics == []
@@ -194,6 +195,33 @@ def test_a_saved_policy_is_loaded_and_rolled_out(tmp_path: Path) -> None:
         gailfe.rollout(loaded, "Hopper-v5")
     with pytest.raises(ConfigError, match=r"has no policy\.safetensors"):
         gailfe.load_policy(tmp_path)
+
+
+def test_policies_are_filmed_side_by_side(tmp_path: Path) -> None:
+    frames = pytest.importorskip("imageio_ffmpeg").read_frames
+    policies = {name: Policy(make_policy(1, space=unit_box(1), seed=i)) for i, name in enumerate("ab")}
+    gailfe.film(policies, user_envs.Drawn, tmp_path / "both.mp4", episodes=2, max_episode_steps=5)
+    assert next(frames(str(tmp_path / "both.mp4")))["size"] == (2 * 40 + GAP, CAPTION + 32)
+    with pytest.raises(ConfigError, match=r"path=both\.gif must end in \.mp4"):
+        gailfe.film(policies["a"], user_envs.Drawn, "both.gif")
+    with pytest.raises(ConfigError, match=r"observations of 1 numbers, those of env\.id=Hopper-v5 have 11"):
+        gailfe.film(policies["a"], "Hopper-v5", tmp_path / "one.mp4")
+
+
+def test_wrappers_are_around_the_environment_of_a_rollout() -> None:
+    half = {"_target_": "gymnasium.wrappers.RescaleAction", "min_action": -0.5, "max_action": 0.5}
+    policy = Policy(make_policy(3, space=gymnasium.spaces.Box(-0.5, 0.5, (1,))))
+    (episode,) = gailfe.rollout(policy, "Pendulum-v1", max_episode_steps=3, wrappers=[half])
+    assert len(episode) == 3
+    with pytest.raises(ConfigError, match="the policy's actions are"):
+        gailfe.rollout(policy, "Pendulum-v1")
+
+
+def test_experts_of_the_package_are_found_from_everywhere(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    assert gailfe.load_expert("hopper").observation_dim == 11
+    with pytest.raises(ConfigError, match=r"env=hoper: .* valid: ant, halfcheetah, hopper, walker2d"):
+        gailfe.load_expert("hoper")
 
 
 def test_stable_baselines3_evaluates_a_policy_as_we_do() -> None:
@@ -209,7 +237,6 @@ def test_stable_baselines3_evaluates_a_policy_as_we_do() -> None:
 def test_the_example_of_the_docs_runs(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     pytest.importorskip("stable_baselines3")
     monkeypatch.chdir(tmp_path)
-    (tmp_path / "expert").symlink_to(ROOT / "expert")
     (code,) = re.findall(r"<!-- library -->\n```python\n(.*?)```", PAGE.read_text(), re.DOTALL)
     for long, short in (("num_iterations=100", "num_iterations=1"), ("episodes=10)", "episodes=1)")):
         assert long in code

@@ -37,10 +37,19 @@ def action_shape(space: ActionSpace) -> tuple[int, ...]:
 
 
 def same_kind(space: gymnasium.Space, theirs: gymnasium.Space) -> bool:
-    """Whether actions of `theirs` can be such of `space`; of a Box, bounds and float type aside."""
+    """Return whether actions of `theirs` are of the form of those of `space`; a Box's bounds may differ."""
     if isinstance(space, Discrete):
         return isinstance(theirs, Discrete) and (theirs.n, theirs.start) == (space.n, space.start)
     return isinstance(theirs, Box) and theirs.shape == space.shape
+
+
+def same_actions(space: gymnasium.Space, theirs: gymnasium.Space) -> bool:
+    """Return whether an action means the same in both: a policy's actions are scaled by the bounds of its Box."""
+    if not same_kind(space, theirs):
+        return False
+    if not (isinstance(space, Box) and isinstance(theirs, Box)):
+        return True
+    return np.allclose(space.low, theirs.low) and np.allclose(space.high, theirs.high)
 
 
 def described(space: gymnasium.Space) -> str:
@@ -49,7 +58,7 @@ def described(space: gymnasium.Space) -> str:
 
 
 def as_actions(array: np.ndarray, space: ActionSpace) -> np.ndarray:
-    """Return numbers in the type that actions of `space` have here; what `outside` refuses becomes anything."""
+    """Return numbers in the type that actions of `space` have here; for one that `outside` refuses, any number."""
     with np.errstate(invalid="ignore", over="ignore"):
         return array.astype(np.int64 if isinstance(space, Discrete) else np.float32)
 
