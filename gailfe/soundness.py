@@ -4,12 +4,11 @@ from __future__ import annotations
 
 import logging
 import math
-from collections.abc import Callable, Iterator
-from typing import NamedTuple
+from collections.abc import Iterator, Sequence
 
 import torch
 
-from gailfe.algorithms.learner import Learner
+from gailfe.algorithms.learner import Learner, Standstill
 from gailfe.config.keys import Refusal
 from gailfe.storage.tracking import Row
 
@@ -22,44 +21,21 @@ class Diverged(Refusal, FloatingPointError):
     """A training whose numbers are no longer finite: in which iteration, and which of them."""
 
 
-class Standstill(NamedTuple):
-    """A way to learn nothing, as it shows in a row of metrics."""
-
-    shows: Callable[[Row], bool]
-    warning: str
-
-
-STANDSTILLS = [
-    Standstill(
-        # What trpo_step tells when no step of its line search was taken.
-        lambda row: row.get("kl") == 0 and row.get("surrogate_improvement") == 0,
-        "the policy has not moved: every line search failed. Try a smaller algo.trpo.max_kl, a larger "
-        "algo.trpo.cg_damping, or more algo.trpo.max_backtracks",
-    ),
-    Standstill(
-        # D can't be more wrong about one pair in a thousand: the reward hardly tells one pair from another.
-        lambda row: row.get("d_policy", 0.5) > 0.999 and row.get("d_expert", 0.5) < 0.001,
-        "the discriminator is saturated: it tells policy and expert apart without a doubt, which leaves no reward "
-        "to learn from. Try a smaller algo.discriminator.learning_rate, fewer algo.discriminator.updates, or a "
-        "larger algo.discriminator.gradient_penalty",
-    ),
-]
-
-
 class Watch:
     """Looks at each iteration of one training. It warns once of each standstill.
 
     Args:
         label: of the training, in the log.
+        standstills: of its algorithm.
     """
 
-    def __init__(self, label: str) -> None:
-        self.label = label
-        self._lasted = [0] * len(STANDSTILLS)  # iterations in a row, of each
+    def __init__(self, label: str, standstills: Sequence[Standstill]) -> None:
+        self.label, self.standstills = label, standstills
+        self._lasted = [0] * len(standstills)  # iterations in a row, of each
 
     def warn_of_standstill(self, row: Row) -> None:
         """Log a warning if `row` is the `PATIENCE`-th in a row of a standstill."""
-        for i, standstill in enumerate(STANDSTILLS):
+        for i, standstill in enumerate(self.standstills):
             if self._lasted[i] < PATIENCE:  # not yet warned of
                 self._lasted[i] = self._lasted[i] + 1 if standstill.shows(row) else 0
                 if self._lasted[i] == PATIENCE:

@@ -7,12 +7,12 @@ from __future__ import annotations
 
 import logging
 import time
-from collections.abc import Callable, Container, Iterable, Sequence
+from collections.abc import Callable, Container, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from gailfe.algorithms.learner import Learner, make_learner
+from gailfe.algorithms.learner import Learner, Watched, make_learner
 from gailfe.config.schema import Config
 from gailfe.envs.evaluation import Evaluator
 from gailfe.envs.trajectory import Annotator, Demonstrations
@@ -32,6 +32,8 @@ from gailfe.storage.tracking import MetricsFile, Row, columns, read_rows, rows_c
 from gailfe.storage.wandb_artifacts import Input
 
 log = logging.getLogger(__name__)
+
+RETURNS = {"return_mean": "return", "eval_return_mean": "evaluated"}  # what every progress line shows
 
 
 @dataclass(frozen=True)
@@ -95,7 +97,8 @@ def iterate(
     steps = learner.steps_per_iteration
     scale, unit = (steps, "steps") if steps else (1, "iterations")
     progress = Progress(label, schedule.total * scale, done * scale, unit, stage=stage, scale=scale)
-    watch = Watch(label)
+    note: Mapping[str, str] = learner.NOTE if isinstance(learner, Watched) else {}
+    watch = Watch(label, learner.STANDSTILLS if isinstance(learner, Watched) else ())
     saved = done
     while done < schedule.total and not learner.finished:
         started = time.perf_counter()
@@ -122,7 +125,7 @@ def iterate(
             keep(done)
             saved = done
         progress.evaluated = row.get("eval_return_mean", progress.evaluated)
-        progress.update(done * scale, _note(row))
+        progress.update(done * scale, _note(row, RETURNS | dict(note)))
         if stop:
             check_asked()
     metrics.close()
@@ -160,8 +163,7 @@ def _resume(learner: Learner, checkpoint: Path, rows: Path, recipe: dict[str, An
     return Done(state["iteration"], state["wall_time_s"])
 
 
-def _note(row: Row) -> str:
-    names = {"return_mean": "return", "eval_return_mean": "evaluated", "lambda_f": "λ_F", "d_policy": "D(π)"}
+def _note(row: Row, names: Mapping[str, str]) -> str:
     return "  ".join(f"{name} {row[key]:.4g}" for key, name in names.items() if key in row)
 
 

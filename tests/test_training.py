@@ -15,6 +15,7 @@ from helpers import compose, gaussian
 
 import gailfe.training
 from expert.experts import make_expert
+from gailfe.algorithms.imitation import Imitator
 from gailfe.algorithms.learner import Learner, make_learner
 from gailfe.config.schema import Config
 from gailfe.envs.trajectory import Annotator, Demonstrations
@@ -155,7 +156,10 @@ SATURATED = {"d_policy": 0.9999, "d_expert": 0.0001}
 def test_a_standstill_is_warned_of_once_and_only_after_as_many_iterations_in_a_row(
     row: Row, key: str, caplog: pytest.LogCaptureFixture
 ) -> None:
-    watch, moving = Watch("run"), {"kl": 0.01, "surrogate_improvement": 0.1, "d_policy": 0.6, "d_expert": 0.4}
+    watch, moving = (
+        Watch("run", Imitator.STANDSTILLS),
+        {"kl": 0.01, "surrogate_improvement": 0.1, "d_policy": 0.6, "d_expert": 0.4},
+    )
     standing = [row] * (PATIENCE - 1)
     for iteration, other in enumerate([*standing, moving, *standing], start=1):
         watch.warn_of_standstill({"iteration": iteration, **moving, **other})

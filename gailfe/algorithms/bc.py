@@ -67,6 +67,8 @@ class BehaviourCloning:
 
     Config = BehaviourCloningConfig
     SECTIONS: ClassVar = {"policy": ("entropy",)}
+    NOTE: ClassVar = {"held_out_loss": "held-out loss"}
+    STANDSTILLS = ()
     steps_per_iteration = 0  # of the environment
 
     def __init__(

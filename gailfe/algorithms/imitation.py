@@ -28,7 +28,7 @@ from gailfe.algorithms.discriminator import Discriminator, discriminator_step, r
 from gailfe.algorithms.failed_experience import FailedExperience
 from gailfe.algorithms.failures import FailedPairs
 from gailfe.algorithms.imitation_config import ImitationConfig
-from gailfe.algorithms.imitation_metrics import METRICS, SECTIONS, evenly_spaced
+from gailfe.algorithms.imitation_metrics import METRICS, NOTE, SECTIONS, STANDSTILLS, evenly_spaced
 from gailfe.algorithms.learner import episode_metrics, means
 from gailfe.algorithms.pairs import state_action_pairs
 from gailfe.algorithms.trpo import TRPOUpdate
@@ -55,6 +55,8 @@ class Imitator:
     Config = ImitationConfig
     METRICS = METRICS
     SECTIONS = SECTIONS
+    NOTE = NOTE
+    STANDSTILLS = STANDSTILLS
     finished = False
 
     def __init__(

@@ -1,9 +1,11 @@
-"""What GAIL and GAILFE measure, and how W&B groups it."""
+"""What GAIL and GAILFE measure, how W&B groups it, and what it says of a training that stands still."""
 
 from __future__ import annotations
 
 import torch
 from torch import Tensor
+
+from gailfe.algorithms.learner import Standstill
 
 OF_D = (
     *("d_policy", "d_expert", "d_failed"),
@@ -18,6 +20,23 @@ SECTIONS = {
     "failures": OF_FAILURES,
     "policy": (*OF_POLICY, "value_loss"),
 }
+
+NOTE = {"lambda_f": "λ_F", "d_policy": "D(π)"}
+STANDSTILLS = [
+    Standstill(
+        # What trpo_step tells when no step of its line search was taken.
+        lambda row: row.get("kl") == 0 and row.get("surrogate_improvement") == 0,
+        "the policy has not moved: every line search failed. Try a smaller algo.trpo.max_kl, a larger "
+        "algo.trpo.cg_damping, or more algo.trpo.max_backtracks",
+    ),
+    Standstill(
+        # D can't be more wrong about one pair in a thousand: the reward hardly tells one pair from another.
+        lambda row: row.get("d_policy", 0.5) > 0.999 and row.get("d_expert", 0.5) < 0.001,
+        "the discriminator is saturated: it tells policy and expert apart without a doubt, which leaves no reward "
+        "to learn from. Try a smaller algo.discriminator.learning_rate, fewer algo.discriminator.updates, or a "
+        "larger algo.discriminator.gradient_penalty",
+    ),
+]
 
 SAMPLES = 1024  # pairs that show how D is distributed
 

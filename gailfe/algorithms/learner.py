@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from typing import Any, Protocol, runtime_checkable
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any, NamedTuple, Protocol, runtime_checkable
 
 import numpy as np
 from torch import nn
@@ -22,7 +22,7 @@ class Learner(Protocol):
     it by import path.
     """
 
-    # Each property may be an attribute. What else an algorithm can offer is in `Sectioned` and `Sampled`.
+    # Each property may be an attribute. `Sectioned`, `Watched` and `Sampled` are what else an algorithm can offer.
 
     @property
     def METRICS(self) -> Sequence[str]:
@@ -71,6 +71,21 @@ class Sectioned(Protocol):
     """A learner that says in which sections W&B shows its metrics; without this they are in one, `algorithm`."""
 
     SECTIONS: Mapping[str, Sequence[str]]  # names of METRICS by section, such as {"policy": ["kl", "entropy"]}
+
+
+class Standstill(NamedTuple):
+    """A way to learn nothing: how it shows in a row of metrics, and the warning, which names the keys to turn."""
+
+    shows: Callable[[Mapping[str, float]], bool]
+    warning: str
+
+
+@runtime_checkable
+class Watched(Protocol):
+    """A learner that says what of its metrics tells how it goes, and when it no longer learns."""
+
+    NOTE: Mapping[str, str]  # what the progress lines call these metrics, such as {"lambda_f": "λ_F"}
+    STANDSTILLS: Sequence[Standstill]  # of each, a training warns once
 
 
 @runtime_checkable
