@@ -12,6 +12,8 @@ import gymnasium
 import hydra
 import numpy as np
 import torch
+from torch import Tensor
+from torch.distributions import Independent, Normal
 
 from gailfe.algorithms.failures import FailuresConfig
 from gailfe.algorithms.imitation import ImitationConfig, Imitator
@@ -82,6 +84,12 @@ def make_policy(
         for parameter in policy.parameters():
             parameter.add_(spread * torch.randn(parameter.shape, generator=generator))
     return policy
+
+
+def distribution(policy: GaussianPolicy, x: Tensor) -> Independent:
+    """The policy's distribution over actions, as torch has it, without derivatives."""
+    mean, log_std = policy(x)
+    return Independent(Normal(mean.detach().clone(), log_std.detach().exp().expand_as(mean).clone()), 1)
 
 
 def gaussian(policy: StochasticPolicy) -> GaussianPolicy:

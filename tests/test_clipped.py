@@ -7,9 +7,9 @@ from dataclasses import replace
 
 import pytest
 import torch
-from helpers import GAIL, make_policy, seeded
+from helpers import GAIL, distribution, make_policy, seeded
 from torch import Tensor
-from torch.distributions import Independent, Normal, kl_divergence
+from torch.distributions import kl_divergence
 from torch.nn.utils import parameters_to_vector
 
 from gailfe.algorithms.clipped import ClippedUpdate, policy_gradient
@@ -35,11 +35,6 @@ def problem(policy: GaussianPolicy, seed: int = 1) -> tuple[Tensor, Tensor, Tens
 
 def weights(policy: GaussianPolicy) -> Tensor:
     return parameters_to_vector(policy.parameters()).detach().clone()
-
-
-def distribution(policy: GaussianPolicy, x: Tensor) -> Independent:
-    mean, log_std = policy(x)
-    return Independent(Normal(mean.detach().clone(), log_std.detach().exp().expand_as(mean).clone()), 1)
 
 
 @pytest.mark.parametrize("lambda_h", [0.0, 0.3])

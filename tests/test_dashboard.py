@@ -21,10 +21,7 @@ from gailfe.storage.wandb_run import EXPERT, VIDEO, Sections
 pytest.importorskip("wandb_workspaces")
 
 
-@pytest.fixture(autouse=True)
-def no_server(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.delenv("WANDB_API_KEY", raising=False)
-    monkeypatch.setenv("WANDB_BASE_URL", "http://127.0.0.1:9")  # nobody answers there
+pytestmark = pytest.mark.usefixtures("no_server")
 
 
 @pytest.fixture(scope="module")

@@ -31,7 +31,6 @@ from gailfe.evaluate import main as evaluate_main
 from gailfe.nn.policy import make_policy
 from gailfe.nn.policy_file import read_policy
 
-TESTS = Path(__file__).parent
 CARTPOLE = EnvConfig(name="cartpole", id="CartPole-v1", num_iterations=1)
 FLATTEN = "gymnasium.wrappers.FlattenObservation"
 

@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from algorithms import DEMONSTRATIONS, Killed, rows, run, small_run, weights
+from algorithms import DEMONSTRATIONS, Killed, every_algorithm, rows, run, small_run, weights
 from helpers import fell
 from own_learner import MeanMatcher
 from wandb_files import Offline, read_offline
@@ -21,7 +21,7 @@ import gailfe.reporting
 from expert.policy_video import PolicyFilm
 from expert.rendering import CannotRender
 from gailfe.algorithms.imitation import Imitator
-from gailfe.algorithms.learner import Sampled, Sectioned
+from gailfe.algorithms.learner import Sampled, Sectioned, make_learner
 from gailfe.config.schema import Config
 from gailfe.envs.evaluation import Evaluator
 from gailfe.nn.gaussian import GaussianPolicy
@@ -36,10 +36,7 @@ ROOT = Path(__file__).parents[1]
 NOT_NUMBERS = ("histogram", "video", "_")  # what of a row is no column of metrics.csv
 
 
-@pytest.fixture(autouse=True)
-def no_server(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.delenv("WANDB_API_KEY", raising=False)
-    monkeypatch.setenv("WANDB_BASE_URL", "http://127.0.0.1:9")  # nobody answers there
+pytestmark = pytest.mark.usefixtures("no_server")
 
 
 def tracked(algorithm: str, *overrides: str) -> Config:
@@ -247,6 +244,22 @@ def test_a_policy_is_filmed_where_rendering_works_and_where_it_does_not_the_log_
         assert PolicyFilm(config.env)(policy, "title", path) is False
     assert "W&B gets no videos of the policy: videos need the extra `video`" in caplog.text
     assert not path.exists()
+
+
+@every_algorithm
+def test_of_every_algorithm_wandb_gets_each_row_and_the_policy_in_its_own_sections(
+    algorithm: str, tmp_path: Path
+) -> None:
+    folder = run(tracked(algorithm), tmp_path / "run")
+    (offline,) = offline_runs(folder)
+    learner = make_learner(tracked(algorithm), DEMONSTRATIONS, fell)
+    sections = Sections(learner.SECTIONS if isinstance(learner, Sectioned) else {})
+    written = read_rows(folder / "metrics.csv")
+    assert sorted(offline.history) == [row["iteration"] for row in written]
+    for row in written:
+        logged = offline.history[int(row["iteration"])]
+        assert {sections.key(name): value for name, value in row.items()}.items() <= logged.items()
+    assert [artifact.type for artifact in offline.artifacts.values()] == ["policy"]
 
 
 def test_metrics_of_an_algorithm_of_ones_own_have_a_section(tmp_path: Path) -> None:

@@ -23,10 +23,7 @@ from gailfe.training import train
 ROOT = Path(__file__).parents[1]
 
 
-@pytest.fixture(autouse=True)
-def no_server(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.delenv("WANDB_API_KEY", raising=False)
-    monkeypatch.setenv("WANDB_BASE_URL", "http://127.0.0.1:9")  # nobody answers there
+pytestmark = pytest.mark.usefixtures("no_server")
 
 
 def test_a_summary_without_an_expert_or_an_evaluation_leaves_out_what_is_not_known() -> None:

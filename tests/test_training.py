@@ -156,10 +156,8 @@ SATURATED = {"d_policy": 0.9999, "d_expert": 0.0001}
 def test_a_standstill_is_warned_of_once_and_only_after_as_many_iterations_in_a_row(
     row: Row, key: str, caplog: pytest.LogCaptureFixture
 ) -> None:
-    watch, moving = (
-        Watch("run", Imitator.STANDSTILLS),
-        {"kl": 0.01, "surrogate_improvement": 0.1, "d_policy": 0.6, "d_expert": 0.4},
-    )
+    watch = Watch("run", Imitator.STANDSTILLS)
+    moving = {"kl": 0.01, "surrogate_improvement": 0.1, "d_policy": 0.6, "d_expert": 0.4}
     standing = [row] * (PATIENCE - 1)
     for iteration, other in enumerate([*standing, moving, *standing], start=1):
         watch.warn_of_standstill({"iteration": iteration, **moving, **other})
@@ -169,6 +167,18 @@ def test_a_standstill_is_warned_of_once_and_only_after_as_many_iterations_in_a_r
     (record,) = caplog.records
     assert f"for {PATIENCE} iterations, up to {2 * PATIENCE}" in record.message
     assert key in record.message
+
+
+@pytest.mark.parametrize(("id", "exactly"), [("Hopper-v5", True), ("user_envs:CountingHopper-v0", False)])
+def test_the_log_says_where_a_run_goes_on_and_whether_exactly(
+    id: str, exactly: bool, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    caplog.set_level("INFO")
+    config = small_run("gail", f"env.id={id}")
+    folder = run(config, run_killed_after(5, config, tmp_path / "run"))
+    assert "resumed after iteration 4" in caplog.text
+    assert ("not exactly: this environment's state can't be saved" in caplog.text) is not exactly
+    assert [row["iteration"] for row in rows(folder)] == [1, 2, 3, 4, 5, 6]
 
 
 TINY_EXPERT = [

@@ -7,7 +7,7 @@ from dataclasses import replace
 
 import pytest
 import torch
-from helpers import GAIL, make_policy, seeded
+from helpers import GAIL, distribution, make_policy, seeded
 from torch import Tensor
 from torch.distributions import Independent, Normal
 from torch.distributions import kl_divergence as exact_kl
@@ -18,11 +18,6 @@ import gailfe.algorithms.trpo
 from gailfe.algorithms.trpo import conjugate_gradient, fisher_vector_product, trpo_step
 from gailfe.nn.gaussian import GaussianPolicy
 from gailfe.nn.mlp import Activations
-
-
-def distribution(policy: GaussianPolicy, x: Tensor) -> Independent:
-    mean, log_std = policy(x)
-    return Independent(Normal(mean.detach().clone(), log_std.detach().exp().expand_as(mean).clone()), 1)
 
 
 def problem(seed: int, rows: int = 256) -> tuple[GaussianPolicy, Tensor, Tensor, Tensor]:
