@@ -25,7 +25,7 @@ class CurvesArguments:
 
     @property
     def sources(self) -> list[Path]:
-        """Where the learning curves are."""
+        """Return the places of the learning curves."""
         return [Path(source) for source in self.runs]
 
 
@@ -41,7 +41,7 @@ class OutArguments(CurvesArguments):
 
     @property
     def out_folder(self) -> Path:
-        """Where to write.
+        """Return the folder to write to.
 
         Raises:
             CommandError: `out` is not given, and `runs` are several places.

@@ -94,7 +94,7 @@ def read_run_folders(folders: list[Path]) -> pd.DataFrame:
 
 
 def refuse_twins(runs: list[Run]) -> None:
-    """Raises RunsError where two folders claim the same env, algo and seed, to be averaged silently."""
+    """Raise RunsError where two folders claim the same env, algo and seed, to be averaged silently."""
     seen: dict[tuple[str, str, int], Run] = {}
     for run in runs:
         twin = seen.setdefault((run.env, run.algo, run.seed), run)

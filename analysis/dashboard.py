@@ -78,7 +78,7 @@ def work(chosen: DashboardArguments) -> None:
 
 
 def check_account() -> None:
-    """Raises CommandError where no account of W&B is known on this machine."""
+    """Raise CommandError where no account of W&B is known on this machine."""
     import wandb
 
     wandb.setup(wandb.Settings(silent=True))  # else it also asks the server who we are

@@ -40,7 +40,7 @@ class Layout:
 
     @property
     def by_factor(self) -> bool:
-        """Whether an environment comes in several forms: panels then are many and small."""
+        """Return whether an environment comes in several forms: panels then are many and small."""
         return len(self.panels) > len({panel.env for panel in self.panels})
 
     @property

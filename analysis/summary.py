@@ -107,7 +107,7 @@ def summarise(runs: Sequence[Path], baseline: str, seeds: Sequence[int] = ()) ->
 def summary_of(
     curves: "pd.DataFrame", runs: Sequence[Path], baseline: str, seeds: Sequence[int] = ()
 ) -> tuple[str, list[dict[str, Any]]]:
-    """As `summarise`, of curves that are loaded already."""
+    """Return what `summarise` does, from curves that are loaded already."""
     from analysis.summary_text import LEGEND, comparison_text, panel_text, tasks_text
     from analysis.sweep import announced_runs, missing_runs, missing_text
 

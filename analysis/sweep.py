@@ -48,7 +48,7 @@ def _announced_in(source: Path) -> set[RunKey]:
 
 
 def _overrides(folder: Path) -> list[str]:
-    """Of a job that may have no folder yet."""
+    """Return the overrides of a job that may have no folder yet."""
     return overrides_of(folder) if (folder / HYDRAS).exists() else overrides_in_name(folder.name)
 
 

@@ -141,7 +141,7 @@ class Trainer:
         return episodes
 
     def check(self) -> None:
-        """Raises RuntimeError unless the training and its rehearsal gave the same policy."""
+        """Raise RuntimeError unless the training and its rehearsal gave the same policy."""
         if self._policy() != self._rehearsed:
             raise RuntimeError(
                 f"{self.folder}: the training and its rehearsal did not do the same work, so their times can't be "

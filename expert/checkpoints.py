@@ -22,7 +22,7 @@ FINAL_SEED = 2
 
 
 def checkpoint_folder(folder: Path, iteration: int) -> Path:
-    """Where the policy after `iteration` belongs."""
+    """Return the path of the policy after `iteration`."""
     path = folder / CHECKPOINTS / f"{iteration:06d}"
     path.mkdir(parents=True, exist_ok=True)
     return path

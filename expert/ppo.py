@@ -31,7 +31,7 @@ class PPOExpertConfig(PPOConfig, ExpertConfig):
     final_eval_episodes: int = key("episodes of the chosen expert's evaluation", AT_LEAST_ONE)
 
     def check(self) -> None:
-        """Raises ConfigError where keys don't go together."""
+        """Raise ConfigError where keys don't go together."""
         check_multiple(self, "expert.", "steps_per_iteration", "num_envs")
         size, steps = self.minibatch_size, self.steps_per_iteration
         check_minibatches("expert.minibatch_size", size, "expert.steps_per_iteration", steps)

@@ -47,7 +47,7 @@ class SB3Config(ExpertConfig):
     final_eval_episodes: int = key("episodes of the expert's evaluation on record", AT_LEAST_ONE)
 
     def check(self) -> None:
-        """Raises ConfigError where a key that must be given is missing; the files are not read yet."""
+        """Raise ConfigError where a key that must be given is missing; the files are not read yet."""
         if self.file is None:
             raise ConfigError("expert.file=None must be the .zip that Stable-Baselines3's model.save wrote")
         if self.algo not in ALGORITHMS:
@@ -214,7 +214,7 @@ def _told_space(space: gymnasium.Space[Any]) -> str:
 
 
 def _told_saved(space: dict[str, Any]) -> str:
-    """As `_told_space`, of a space in the plain part of a file."""
+    """Return what `_told_space` does, of a space in the plain part of a file."""
     kind = space.get(":type:", "")
     if "Discrete" in kind and "Multi" not in kind:
         return f"a Discrete of {space.get('n')} from {space.get('start')} on"

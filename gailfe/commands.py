@@ -102,7 +102,7 @@ def prepare(cfg: DictConfig) -> Config:
 
 
 def in_sweep() -> bool:
-    """Whether the job that is running is one of a sweep."""
+    """Return whether the job that is running is one of a sweep."""
     return HydraConfig.get().mode is RunMode.MULTIRUN
 
 
@@ -200,7 +200,7 @@ def _remove_unused(folder: Path, roots: set[Path]) -> None:
 
 
 def refuse_shadowed_packages() -> None:
-    """Raises SystemExit if Python finds another package where this project's expert/ or analysis/ is meant, as
+    """Raise SystemExit if Python finds another package where this project's expert/ or analysis/ is meant, as
     `python -m` does in a working directory that has a package of that name."""
     for name in ("expert", "analysis"):
         spec = importlib.util.find_spec(name)

@@ -96,7 +96,7 @@ def _config_of(folder: Path) -> Any:
 
 
 def _check_policy(folder: Path, iteration: int | None) -> None:
-    """Raises ArtifactError if a finished run's policy isn't the one that it finished with.
+    """Raise ArtifactError if a finished run's policy isn't the one that it finished with.
 
     A run that goes on with a larger budget has a newer one, and passes.
     """

@@ -81,7 +81,7 @@ def iterate(
         files: those beside `rows` that `evaluate` has written and that are needed at the end. Where one is not as
             a checkpoint has it, that one can't be gone on from.
         keep: is called after every checkpoint, with the number of its iteration.
-        stage: the name of the stage for who watches.
+        stage: the name of the stage, for the live table.
 
     Returns:
         What has been done: more than `schedule.total` if an earlier process had a larger budget.

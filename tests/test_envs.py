@@ -90,7 +90,7 @@ def test_an_environments_stream_does_not_depend_on_how_many_there_are() -> None:
         assert np.array_equal(mine.observations[0], other.observations[0])
 
 
-def test_the_time_limit_truncates_every_so_many_steps() -> None:
+def test_the_time_limit_truncates_after_its_number_of_steps() -> None:
     env = VectorEnv(EnvConfig(id="Pendulum-v1", max_episode_steps=7), num_envs=2, seed=0)
     env.reset()
     steps = play(env, random_actions(env, 30))

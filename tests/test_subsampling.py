@@ -49,7 +49,7 @@ def test_by_default_everything_is_learned_from_as_it_is() -> None:
     assert choose_pairs(EXPERT, compose().demonstrations, 3) is EXPERT
 
 
-def test_every_so_many_th_pair_is_kept_from_offsets_that_differ() -> None:
+def test_every_nth_pair_is_kept_from_offsets_that_differ() -> None:
     chosen = rows(choose(every=20))
     offsets = [first[0] % 1000 for first in chosen]
     assert chosen == [[1000 * i + offset + 20 * k for k in range(5)] for i, offset in enumerate(offsets)]

@@ -32,7 +32,7 @@ log = logging.getLogger(__name__)
 class BehaviourCloningConfig(Target):
     """Keys of `algo` for behaviour cloning."""
 
-    learning_rate: float = key("of Adam", POSITIVE)
+    learning_rate: float = key("step size of the optimiser, Adam", POSITIVE)
     minibatch_size: int = key("state-action pairs in a gradient step", IN_MEMORY)
     held_out: float = key("share of the trajectories that is not learned from", INSIDE_UNIT)
     patience: int = key("iterations without a smaller held-out loss after which it stops", AT_LEAST_ONE)
@@ -42,7 +42,7 @@ class BehaviourCloningConfig(Target):
     policy: PolicyConfig = key("the policy π_θ")
 
     def check(self) -> None:
-        """Raises ConfigError where the log-std would begin below its lower bound."""
+        """Raise ConfigError where the log-std would begin below its lower bound."""
         if self.policy.log_std_init < self.log_std_min:
             raise ConfigError(
                 f"algo.policy.log_std_init={self.policy.log_std_init} must be at least "
@@ -102,7 +102,7 @@ class BehaviourCloning:
 
     @property
     def finished(self) -> bool:
-        """Whether the held-out loss has not fallen for `patience` iterations."""
+        """Return whether the held-out loss has not fallen for `patience` iterations."""
         return self.iteration - self.best_iteration >= self.config.patience
 
     def iterate(self) -> dict[str, float]:

@@ -26,7 +26,7 @@ TO_STANDARDISE = Valid(
 class ClippedConfig:
     """Keys of `algo.ppo`, the policy step of `algo.policy_update=ppo`; without it they have no effect."""
 
-    learning_rate: float = key("of Adam", POSITIVE)
+    learning_rate: float = key("step size of the optimiser, Adam", POSITIVE)
     epochs: int = key("passes over the steps of an iteration", AT_LEAST_ONE)
     minibatch_size: int = key("steps in a minibatch", TO_STANDARDISE)
     clip: float = key("ε, how far the probability ratio may leave 1", POSITIVE)

@@ -24,7 +24,7 @@ class DiscriminatorConfig:
     """Keys of `algo.discriminator`."""
 
     hidden_sizes: list[int] = key("sizes of the hidden layers (tanh)", SIZES)
-    learning_rate: float = key("of Adam", POSITIVE)
+    learning_rate: float = key("step size of the optimiser, Adam", POSITIVE)
     updates: int = key("gradient steps in an iteration", AT_LEAST_ONE)
     batch_size: int | None = key(
         "pairs of each source in a gradient step; null: all the policy's, as many of the others", IN_MEMORY

@@ -39,7 +39,7 @@ class ImitationConfig(Target):
     failures: FailuresConfig | None = key("what GAILFE adds; null: GAIL")
 
     def check(self) -> None:
-        """Raises ConfigError where keys don't go together."""
+        """Raise ConfigError where keys don't go together."""
         check_multiple(self, "algo.", "steps_per_iteration", "num_envs")
         if self.policy_update == "ppo":
             size, steps = self.ppo.minibatch_size, self.steps_per_iteration

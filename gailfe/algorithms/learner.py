@@ -46,7 +46,7 @@ class Learner(Protocol):
 
     @property
     def finished(self) -> bool:
-        """Whether more iterations would change nothing: the training then ends before its budget does."""
+        """Return whether more iterations would change nothing: the training then ends before its budget does."""
         ...
 
     def iterate(self) -> dict[str, float]:

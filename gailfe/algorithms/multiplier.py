@@ -17,7 +17,7 @@ class MultiplierConfig:
 
     rule: str = key("how λ_F moves", RULE)
     z_f: float = key("Z_F of the constraint E_βF[log D] > Z_F (relative: with a reach only)", LOG_PROBABILITY)
-    margin: float = key("of the constraint E_βF[log D] > E_π[log D] + margin [nats] (relative)", FINITE)
+    margin: float = key("how far E_βF[log D] must lie above E_π[log D] [nats] (relative)", FINITE)
     reach: float | None = key(
         "how far E_βF[log D] may lie below E_π[log D]; beyond, Z_F is the threshold [nats] (relative); null: any",
         NOT_NEGATIVE,
@@ -34,7 +34,7 @@ class MultiplierConfig:
         return (self.lambda_min if self.rule == "dual_floor" else 0.0), self.lambda_max
 
     def check(self) -> None:
-        """Raises ConfigError where λ_F would begin outside the rule's bounds."""
+        """Raise ConfigError where λ_F would begin outside the rule's bounds."""
         low, high = self.bounds()
         for bound, is_kept, words in (
             (f"lambda_max={high}", self.lambda_init <= high, "at most"),

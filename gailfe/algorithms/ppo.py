@@ -47,7 +47,7 @@ class PPOConfig:
     log_std_init: float = key(
         "log of the policy's standard deviation at the start; discrete actions have none", LOG_STD
     )
-    learning_rate: float = key("of Adam", POSITIVE)
+    learning_rate: float = key("step size of the optimiser, Adam", POSITIVE)
     anneal: bool = key("whether the learning rate falls linearly to 0")
     epochs: int = key("passes over the steps of an iteration", AT_LEAST_ONE)
     minibatch_size: int = key("steps in a minibatch", TO_STANDARDISE)

@@ -65,7 +65,7 @@ def _name(item: str) -> str:
 
 
 def _has(config: DictConfig, key: str) -> bool:
-    """Whether a composed configuration has a key, with or without a value."""
+    """Return whether a composed configuration has a key, with or without a value."""
     path, _, name = key.rpartition(".")
     node = OmegaConf.select(config, path) if path else config
     return isinstance(node, ListConfig) or (isinstance(node, DictConfig) and name in list(node))

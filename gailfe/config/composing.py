@@ -21,7 +21,7 @@ _ours = False  # whether it was set here, and not by the user
 
 
 def full_error() -> bool:
-    """Whether the user wants tracebacks of all errors."""
+    """Return whether the user wants tracebacks of all errors."""
     return os.environ.get(FULL_ERROR) == "1" and not _ours
 
 

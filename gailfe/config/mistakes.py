@@ -97,7 +97,7 @@ def choices(overrides: Sequence[str]) -> list[str]:
 
 
 def is_group(key: str) -> bool:
-    """Whether a key of the command line is a group of configuration files, here or in --config-dir."""
+    """Return whether a key of the command line is a group of configuration files, here or in --config-dir."""
     if "/" in key or "@" in key:
         return True
     loader = GlobalHydra.instance().config_loader()

@@ -111,7 +111,8 @@ def _words(hint: Any) -> str:
     if isinstance(hint, types.UnionType):
         return " or ".join(_words(member) for member in _members(hint))
     if typing.get_origin(hint) is list:
-        return f"list of {_words(typing.get_args(hint)[0])}s".replace("texts", "text")
+        member = typing.get_args(hint)[0]
+        return "list" if member is Any else f"list of {_words(member)}s".replace("texts", "text")
     if typing.get_origin(hint) is dict:
         return "mapping"
     return "keys" if is_dataclass(hint) else WORDS[hint]

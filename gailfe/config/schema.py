@@ -86,20 +86,20 @@ class CollectConfig:
     max_attempts: int = key("episodes to try at most, failed ones included", AT_LEAST_ONE)
     earlier_checkpoints: int = key("earlier checkpoints of the expert that are rolled out too", NOT_NEGATIVE)
     earlier_episodes: int = key("episodes of each earlier checkpoint", AT_LEAST_ONE)
-    contamination: float = key("share of weaker policies' pairs in the state-action pairs to imitate", SHARE)
+    contamination: float = key("share of the state-action pairs to imitate that comes from weaker policies", SHARE)
     weaker_policies: list[str] | None = key("folders of these policies; null: the expert's earlier checkpoints")
     weaker_returns: list[float] = key("returns of these checkpoints, in units of the expert's", SHARES)
 
 
 @dataclass
 class DemonstrationsConfig(CollectConfig):
-    """Those keys, and which data take the place of stages 1 and 2, and which part of them is learned from."""
+    """The keys of `CollectConfig`, which data replace stages 1 and 2, and what part of the data is used."""
 
     dataset: str | None = key("folder or id of a Minari dataset that replaces stages 1 and 2", default=None)
     failed_dataset: str | None = key("folder or id of a Minari dataset of failed trajectories", default=None)
     split: bool = key("split the failures off `dataset` with the annotator", default=False)
     use_trajectories: int | None = key("number of expert trajectories to learn from; null: all", AT_LEAST_ONE)
-    subsample: int = key("of each trajectory one state-action pair in this number is used", AT_LEAST_ONE)
+    subsample: int = key("n: keep every n-th pair of each trajectory, from a random start", AT_LEAST_ONE)
 
 
 @dataclass
@@ -140,7 +140,7 @@ class TrackingConfig:
 
 @dataclass
 class PathsConfig:
-    """Where results go."""
+    """The folders of results."""
 
     runs: str = key("folder of all runs")
     artifacts: str = key("folder of experts and demonstrations, shared by all runs")
@@ -150,7 +150,7 @@ class PathsConfig:
 class Config:
     """The whole configuration of a run."""
 
-    seed: int = key("of stage 3; the expert and the demonstrations have their own", SEED)
+    seed: int = key("of the imitation (stage 3); the expert and the demonstrations have seeds of their own", SEED)
     device: str = key("where the networks of stage 3 learn", DEVICE)
     experiment: str = key("name of the file of conf/experiment/ behind this run, and a tag in W&B", FOLDER_NAME)
     study: str = key("name of the folder of these runs, and a tag in W&B", FOLDER_NAME, "${experiment}")

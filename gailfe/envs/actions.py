@@ -64,7 +64,7 @@ def as_actions(array: np.ndarray, space: ActionSpace) -> np.ndarray:
 
 
 def outside(actions: np.ndarray, space: ActionSpace) -> np.ndarray:
-    """Where actions (T, action_dim), or (T,) of a Discrete, are not in their space; bool of the same shape.
+    """Return where actions, (T, action_dim) or (T,) of a Discrete, are not in their space: bool of that shape.
 
     A bound of a float64 Box may lie between two float32: an action at it is rounded, and not beyond it.
     """

@@ -34,7 +34,7 @@ class Evaluation:
 
     @property
     def metrics(self) -> dict[str, float]:
-        """As columns of metrics.csv."""
+        """Return the metrics, as columns of metrics.csv."""
         return {
             "eval_return_mean": float(self.returns.mean()),
             "eval_return_std": float(self.returns.std()),

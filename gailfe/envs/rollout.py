@@ -31,7 +31,7 @@ class Batch:
 
     @property
     def ended(self) -> Tensor:
-        """Whether a transition was its episode's last, (num_steps, num_envs) bool."""
+        """Return whether a transition was its episode's last, (num_steps, num_envs) bool."""
         return self.terminated | self.truncated
 
     def to(self, device: torch.device) -> Batch:

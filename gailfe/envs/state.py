@@ -85,7 +85,7 @@ def offered_problem(env: gymnasium.Env) -> str | None:
 
 
 def get_state(env: gymnasium.Env) -> dict[str, Any]:
-    """Return the state of `env` as plain values and arrays, of which nothing changes when it moves on.
+    """Return a copy of the state of `env`, as plain values and arrays.
 
     Raises:
         TypeError: unless `is_restorable`.

@@ -20,7 +20,7 @@ from gymnasium.envs.mujoco.walker2d_v5 import Walker2dEnv
 
 
 class Outcome(NamedTuple):
-    """Of one step in n environments, before any reset."""
+    """The outcome of one step in n environments, before any reset."""
 
     observations: np.ndarray  # (n, obs_dim)
     rewards: np.ndarray  # (n,)

@@ -95,7 +95,7 @@ class VectorEnv:
 
     @property
     def restorable(self) -> bool:
-        """Whether the environments' exact state can be saved."""
+        """Return whether the environments' exact state can be saved."""
         return all(is_restorable(env) for env in self._envs)
 
     def state_dict(self) -> dict[str, Any]:

@@ -22,7 +22,7 @@ from gailfe.nn.normalisation import CLIP, RunningMeanStd
 
 
 class Distribution(Protocol):
-    """Of unit actions at n observations, given by the network's outputs (n, k) and the policy's own parameters."""
+    """A distribution over unit actions at n observations, from the network's outputs (n, k) and other parameters."""
 
     def log_prob(self, actions: Tensor) -> Tensor:
         """Log-density or log-probability of unit actions, (…, action_dim) → (…)."""
@@ -80,7 +80,7 @@ class StochasticPolicy(nn.Module, ABC):
     @property
     @abstractmethod
     def own_parameters(self) -> list[nn.Parameter]:
-        """Those that are not the network's."""
+        """Return the parameters that are not the network's."""
 
     @abstractmethod
     def distribution(self, outputs: Tensor) -> Distribution:
@@ -88,7 +88,7 @@ class StochasticPolicy(nn.Module, ABC):
 
     @abstractmethod
     def noise(self, generator: torch.Generator) -> Callable[..., np.ndarray]:
-        """Return a function that draws what `sample` needs for so many outputs: numbers of rows → an array.
+        """Return a function that draws what `sample` needs: it takes the shape of the rows and returns an array.
 
         Its scale may be a copy of the present parameters.
         """

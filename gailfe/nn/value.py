@@ -19,7 +19,7 @@ class ValueConfig:
     """Keys of `algo.value`."""
 
     hidden_sizes: list[int] = key("sizes of the hidden layers (tanh)", SIZES)
-    learning_rate: float = key("of Adam", POSITIVE)
+    learning_rate: float = key("step size of the optimiser, Adam", POSITIVE)
     epochs: int = key("passes over an iteration's steps", AT_LEAST_ONE)
     minibatch_size: int = key("steps in a minibatch", IN_MEMORY)
 

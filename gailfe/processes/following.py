@@ -135,7 +135,7 @@ def _watch(folder: Path) -> None:
 
 
 def _look(folder: Path) -> bool:
-    """Whether the sweep is still there; if it was asked to stop, so is this process."""
+    """Return whether the sweep is still there; if it was asked to stop, so is this process."""
     if asked() is None and (folder / STOP).exists():
         stop()
     return is_held(folder / ALIVE)

@@ -31,8 +31,10 @@ _screen: list[Screen] = []  # of this process, while it draws
 
 
 def wanted() -> bool:
-    """Whether the standard output is a terminal that a table can be drawn on, and nothing in the environment is
-    against it, as TERM=dumb, NO_COLOR, CI and rich's TTY_INTERACTIVE=0 are."""
+    """Return whether the standard output is a terminal for a table, and no variable of the environment forbids it.
+
+    TERM=dumb, NO_COLOR, CI and rich's TTY_INTERACTIVE=0 do.
+    """
     refused = any(os.environ.get(name) for name in ("NO_COLOR", "CI"))
     if refused or os.name != "posix" or not sys.stdout.isatty() or not os.isatty(1):
         return False
@@ -149,7 +151,7 @@ def _flush() -> None:
 
 
 def _in_foreground(terminal: int) -> bool:
-    """Whether this process may draw on it: not after Ctrl-Z and `bg`, or with `&`."""
+    """Return whether this process may draw on it: not after Ctrl-Z and `bg`, or with `&`."""
     try:
         return os.tcgetpgrp(terminal) == os.getpgrp()
     except OSError:  # it is not the terminal that controls this process

@@ -28,7 +28,7 @@ def asked() -> int | None:
 
 
 def check_asked() -> None:
-    """Raises Stopped if this process was asked to stop."""
+    """Raise Stopped if this process was asked to stop."""
     if _asked:
         raise Stopped(f"stopped by {signal.Signals(_asked[0]).name}: the same command goes on from here")
 

@@ -81,7 +81,7 @@ def load_checkpoint(path: Path, accept: Callable[[dict[str, Any]], bool] = lambd
 
 
 def is_there(path: Path) -> bool:
-    """Whether a training has a checkpoint, whole or not."""
+    """Return whether a training has a checkpoint, whole or not."""
     return path.exists() or previous(path).exists()
 
 
@@ -92,7 +92,7 @@ def remove_checkpoints(path: Path) -> None:
 
 
 def previous(path: Path) -> Path:
-    """Where the checkpoint lies that was at `path` before the latest one."""
+    """Return the path of the checkpoint before the latest one, which is at `path`."""
     return path.with_name(f"{path.stem}_before{path.suffix}")
 
 
@@ -102,7 +102,7 @@ def _head(checksum: bytes) -> bytes:
 
 
 def _read(path: Path) -> dict[str, Any]:
-    """Raises CheckpointError, naming the file, if its content is not what was written."""
+    """Raise CheckpointError, naming the file, if its content is not what was written."""
     with path.open("rb") as file:
         head, content = file.read(len(_head(b""))), file.read()
     if head != _head(hashlib.sha256(content).digest()):

@@ -40,7 +40,7 @@ def room_for(path: Path) -> Iterator[None]:
 
 
 def _lacks_room(error: BaseException | None) -> bool:
-    """Also of errors that libraries make of the system's, and of those that came up while handling it."""
+    """Return whether an error, or one that it arose from, says that the disk is full, in any words."""
     while error is not None:
         if getattr(error, "errno", None) in NO_ROOM or any(os.strerror(code) in str(error) for code in NO_ROOM):
             return True

@@ -54,7 +54,7 @@ def check_finished(folder: Path, summary: dict[str, Any]) -> None:
 
 
 def is_well(folder: Path) -> bool:
-    """Whether a folder holds a finished run whose files are what its summary says."""
+    """Return whether a folder holds a finished run whose files are what its summary says."""
     try:
         summary = read_summary(folder)
         check_finished(folder, summary or {})

@@ -18,7 +18,7 @@ def artifact_lock(folder: Path) -> Path:
 
 
 def is_held(lock: Path) -> bool:
-    """Whether a process holds a lock. A lock whose file is not there is free."""
+    """Return whether a process holds a lock. A lock whose file is not there is free."""
     if not lock.exists():
         return False
     try:

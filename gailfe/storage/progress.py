@@ -37,7 +37,7 @@ def report_into(file: Path | None) -> None:
 
 
 def publish(report: Report) -> None:
-    """Write a report for who watches this process, if somebody does. It may be lost; the work goes on."""
+    """Write a report for the sweep that watches this process, if one does. It may be lost; the work goes on."""
     for file in _file:
         with contextlib.suppress(OSError):  # not `write_text`, which waits for the disk
             partial = file.with_name(f".{file.name}.partial")

@@ -36,8 +36,9 @@ def run_recipe(config: Config, demonstrations_key: str) -> dict[str, Any]:
 
 
 def is_finished(folder: Path, recipe: dict[str, Any], num_iterations: int) -> bool:
-    """Whether the run in `folder` is whole and has all its iterations, or stopped early because its algorithm had
-    finished. Of one with a damaged file the log says which, and the run's checkpoint makes it again.
+    """Return whether the run in `folder` is whole, and has all its iterations or an algorithm that finished early.
+
+    Where a file is damaged, the log says which one, and the run's checkpoint makes it again.
 
     Raises:
         ConfigError: if `folder` holds a run of another recipe, naming the keys that differ.

@@ -1,4 +1,4 @@
-"""W&B Artifacts: experts, demonstrations and policies, with who was made from what.
+"""W&B Artifacts: experts, demonstrations and policies, and which of them was made from which.
 
     expert → (run `collect`) → demonstrations → (run) → policy
 
