@@ -22,7 +22,7 @@ from gailfe.nn.normalisation import CLIP, RunningMeanStd
 
 
 class Distribution(Protocol):
-    """A distribution over unit actions at n observations, from the network's outputs (n, k) and other parameters."""
+    """A distribution over unit actions at n observations, from the network's outputs (n, k) and parameters."""
 
     def log_prob(self, actions: Tensor) -> Tensor:
         """Log-density or log-probability of unit actions, (…, action_dim) → (…)."""
