@@ -79,7 +79,16 @@ def commands(layout: Layout, runs: Sequence[RunFiles], videos: Sequence[Video]) 
         }
         there = {algo: theirs for algo, theirs in own.items() if theirs}
         folders = [run.folder for theirs in there.values() for run in theirs]
-        if not there or any(video.path.is_relative_to(folder) for video in videos for folder in folders):
+        if not there:
+            continue
+        together = Path(
+            os.path.commonpath([folder.absolute() for folder in folders])
+        )  # where gailfe.watch puts it
+        if any(
+            video.path.absolute().parent == together or video.path.is_relative_to(folder)
+            for video in videos
+            for folder in folders
+        ):
             continue
         common = set.intersection(*({run.seed for run in theirs} for theirs in there.values()))
         shown = [

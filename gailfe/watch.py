@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import os
 import sys
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -36,14 +37,17 @@ class WatchArguments:
         None, "where the expert is; null: the run's paths.artifacts, from the working directory", "a folder"
     )
     out: str | None = argument(
-        None, "the video; null: video.mp4 in the first run's folder", "a path of an .mp4 file"
+        None,
+        "the video; null: video.mp4 in the run's folder, or of several runs in the one that holds them all",
+        "a path of an .mp4 file",
     )
 
 
 def work(chosen: WatchArguments) -> None:
     if not chosen.run:
         raise ArgumentError("run=<folder> must be given (--help explains it)")
-    out = Path(chosen.out or folders(chosen.run)[0] / "video.mp4")
+    given = [folder.absolute() for folder in folders(chosen.run)]
+    out = Path(chosen.out or os.path.join(os.path.commonpath(given), "video.mp4"))
     if out.suffix != ".mp4":
         raise ArgumentError(f"out={out} must end in .mp4")
     logging.basicConfig(format="%(message)s", level=logging.INFO, stream=sys.stdout)

@@ -45,8 +45,8 @@ def test_runs_are_filmed_beside_their_expert(
     runs = [
         drawn_run(tmp_path / name, seed, tmp_path / "expert") for seed, name in enumerate(("seed=0", "seed=1"))
     ]
-    assert main([f"run={runs[0]},{runs[1]}", f"out={tmp_path / 'three.mp4'}"]) == 0
-    assert size(tmp_path / "three.mp4") == (3 * 40 + 2 * GAP, CAPTION + 32)
+    assert main([f"run={runs[0]},{runs[1]}"]) == 0
+    assert size(tmp_path / "video.mp4") == (3 * 40 + 2 * GAP, CAPTION + 32)  # of several runs, beside them
     assert "without the expert" not in capsys.readouterr().out
     for title in ("gailfe seed=0, iteration 4 of 300", "gailfe seed=1, iteration 4 of 300", "expert"):
         assert f"{title}: the episode of median return" in caplog.text
