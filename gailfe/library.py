@@ -20,9 +20,10 @@ from gailfe.envs.evaluation import Evaluator
 from gailfe.envs.making import check_env
 from gailfe.envs.trajectory import Annotator, Demonstrations, Trajectory
 from gailfe.given import Environment, Given, configure, digest, environment, trajectories
+from gailfe.learned import check_policy
 from gailfe.nn.acting import Act
 from gailfe.nn.onnx_file import save_onnx
-from gailfe.nn.policy_file import POLICY_FILES, read_policy, save_policy
+from gailfe.nn.policy_file import POLICY_FILES, read_policy, save_policy, saved_iteration
 from gailfe.nn.stochastic import StochasticPolicy
 from gailfe.pipeline import held
 from gailfe.pipeline import imitate as run_stage_3
@@ -109,10 +110,12 @@ def load_policy(folder: str | Path) -> Policy:
 
     Raises:
         ConfigError: if there is none.
+        ArtifactError: if a file of it is damaged.
     """
     missing = [name for name in POLICY_FILES if not Path(folder, name).is_file()]
     if missing:
         raise ConfigError(f"folder={folder} must be the folder of a policy: it has no {missing[0]}")
+    check_policy(Path(folder), saved_iteration(Path(folder)))
     return Policy(read_policy(Path(folder)), read_rows(Path(folder, METRICS)))
 
 

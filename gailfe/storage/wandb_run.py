@@ -6,7 +6,6 @@ What stands as `d_policy` in metrics.csv is `discriminator/d_policy` in W&B, whi
 from __future__ import annotations
 
 import hashlib
-import json
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict
 from pathlib import Path
@@ -16,7 +15,7 @@ import numpy as np
 
 from gailfe.config.keys import ConfigError
 from gailfe.config.schema import Config, TrackingConfig
-from gailfe.storage.names import EXPERT_RECORD
+from gailfe.storage.records import EVALUATED
 from gailfe.storage.run_names import overrides_of
 from gailfe.storage.tracking import FIRST_COLUMNS, LAST_COLUMNS, Row
 
@@ -26,7 +25,6 @@ RETURN = tuple(name for name in FIRST_COLUMNS if name not in (*AXES, *SPEED))
 OTHERS = "algorithm"  # the section of what an algorithm measures and puts into no section
 EXPERT = "return/expert"  # the same in every row, so that a panel can draw it as a line
 VIDEO = "policy/video"
-EVALUATED = "eval_return_mean"
 BINS = 50  # of a histogram
 
 
@@ -128,13 +126,6 @@ def histogram(values: np.ndarray) -> Any:
     return wandb.Histogram(
         np_histogram=np.histogram(values, bins=BINS, range=(0.0, 1.0) if probabilities else None)
     )
-
-
-def expert_return(folder: Path) -> float | None:
-    """Return what the expert of the run in `folder` achieves; None where that isn't known."""
-    path = folder / EXPERT_RECORD
-    found = json.loads(path.read_text()).get(EVALUATED) if path.exists() else None
-    return None if found is None else float(found)
 
 
 def summary_of(rows: Sequence[Row], expert: float | None) -> dict[str, float]:
