@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import Any
 
 from gailfe.config.arguments import CommandError, argument, run_command
+from gailfe.config.writable import check_folder
 from gailfe.storage.files import atomic
 from gailfe.storage.names import CURVE, EVALUATION, MANIFEST
 from gailfe.storage.store import finished
@@ -140,6 +141,8 @@ def page(experts: list[Expert]) -> str:
 
 
 def work(chosen: ExpertsArguments) -> None:
+    out = Path(chosen.out or Path(chosen.artifacts, "experts"))
+    check_folder("out" if chosen.out else "artifacts", out)
     try:
         experts = load_experts(Path(chosen.artifacts))
     except FileNotFoundError as error:
@@ -151,7 +154,7 @@ def work(chosen: ExpertsArguments) -> None:
             "Every expert here was trained elsewhere: there is no learning curve to draw, and no file is written."
         )
         return
-    paths = write_curves(trained, Path(chosen.out or Path(chosen.artifacts, "experts")))
+    paths = write_curves(trained, out)
     print("\n".join(["Wrote:", *(f"  {path}" for path in paths)]))
 
 

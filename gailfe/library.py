@@ -15,6 +15,7 @@ import torch
 from expert.own_data import own_expert_record
 from gailfe.config.keys import ConfigError
 from gailfe.config.schema import AnnotatorConfig, EnvConfig
+from gailfe.config.writable import check_folder
 from gailfe.envs.actions import described, same_kind
 from gailfe.envs.evaluation import Evaluator
 from gailfe.envs.making import check_env
@@ -214,6 +215,7 @@ def rollout(
 def _folder(given: str | Path | None) -> Iterator[Path]:
     """The folder that is given, or one that lasts as long as this."""
     if given is not None:
+        check_folder("folder", given)
         yield Path(given)
         return
     with tempfile.TemporaryDirectory() as folder:
