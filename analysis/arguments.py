@@ -6,6 +6,7 @@ from pathlib import Path
 
 from gailfe.config.arguments import CommandError, argument, each_of
 from gailfe.config.keys import Valid
+from gailfe.config.writable import check_folder
 
 
 @dataclass
@@ -45,8 +46,10 @@ class OutArguments(CurvesArguments):
 
         Raises:
             CommandError: `out` is not given, and `runs` are several places.
+            ConfigError: `out` can't be written.
         """
         if self.out is not None:
+            check_folder("out", self.out)
             return Path(self.out)
         if len(self.runs) > 1:
             raise CommandError(f"runs={self.runs} are {len(self.runs)} places: out=<folder> says where to write")

@@ -40,23 +40,23 @@ class DrawAfterSweep(Callback):
     def on_multirun_end(self, config: DictConfig, **kwargs: Any) -> None:
         """Draw the runs in the sweep's folder and log what was written; warn if there is nothing to draw.
 
-        A fault of the report is a warning, with its traceback where it was not foreseen: the runs are well.
+        A fault of the drawing is a warning, with its traceback where it was not foreseen: the runs are well.
         """
         # Every job of a sweep imports this module: pandas and matplotlib wait for a figure to draw.
         from analysis.figure1 import draw_figure1
         from analysis.report import write_report
-        from analysis.runs import RunsError
 
         if config.hydra.job.name != "run":
             return  # a sweep of stage 1 or 2 alone has no learning curves
         folder = Path(config.hydra.sweep.dir)
         try:
             figure = draw_figure1([folder], folder, self.metric, self.formats, self.title)
-        except RunsError as error:
+        except Exception as error:
             log.warning(
                 "Figure 1 is not drawn: %s. When runs have finished: python -m analysis.figure1 runs=%s",
                 error,
                 folder,
+                exc_info=_unforeseen(error),
             )
             return
         log.info("Figure 1:\n%s", figure.report())
@@ -67,5 +67,9 @@ class DrawAfterSweep(Callback):
                 "The report is not written: %s. To write it: python -m analysis.report runs=%s",
                 error,
                 folder,
-                exc_info=None if isinstance(error, Refusal | CommandError) else error,
+                exc_info=_unforeseen(error),
             )
+
+
+def _unforeseen(error: Exception) -> Exception | None:
+    return None if isinstance(error, Refusal | CommandError) else error

@@ -8,6 +8,7 @@ and, as algo `expert` with seed 0, the expert's evaluated return (`eval_return_m
 environment and distinct value). With contaminated demonstrations the expert is the clean one.
 """
 
+import logging
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
@@ -15,6 +16,8 @@ import pandas as pd
 
 from analysis.runs import COLUMNS, EXPERT, Run, RunsError, expert_rows, find_run_folders, read_run, run_rows
 from gailfe.storage.files import atomic
+
+log = logging.getLogger(__name__)
 
 RESULTS_FILES = ("curves.parquet", "curves.csv")
 VALID_SOURCES = (
@@ -73,10 +76,10 @@ def _load_all(source: Path) -> pd.DataFrame:
 
 
 def read_run_folders(folders: list[Path]) -> pd.DataFrame:
-    """Return the tidy table of these run folders; a folder that is no imitation run is skipped with a warning.
+    """Return the tidy table of these run folders; one that is no imitation run or is damaged is skipped and named.
 
     Raises:
-        RunsError: none of them is a run, or two of them are the same run (env, algo, seed).
+        RunsError: none of them is a whole run, or two of them are the same run (env, algo, seed).
     """
     runs = [run for run in map(read_run, folders) if run is not None]
     if not runs:
@@ -85,10 +88,16 @@ def read_run_folders(folders: list[Path]) -> pd.DataFrame:
             "valid: config.yaml has env.name, algo.name and seed"
         )
     refuse_twins(runs)
-    measured = [run_rows(run) for run in runs]
-    # Runs that share an expert each carry a copy of its return.
-    experts = [expert_rows(run) for run in runs]
-    filled = [frame for frame in [*measured, *experts] if len(frame)]
+    frames, damaged = [], []
+    for run in runs:
+        try:
+            frames += [run_rows(run), expert_rows(run)]  # runs that share an expert each have a copy of its return
+        except RunsError as error:
+            log.warning("skipped %s", error)
+            damaged.append(error)
+    if len(damaged) == len(runs):
+        raise damaged[0]
+    filled = [frame for frame in frames if len(frame)]
     table = pd.concat(filled) if filled else pd.DataFrame(columns=COLUMNS)
     return tidy(table).drop_duplicates(ignore_index=True)
 

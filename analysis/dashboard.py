@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING
 from analysis.arguments import CurvesArguments
 from gailfe.config.arguments import ArgumentError, CommandError, argument, run_command
 from gailfe.config.extras import install
+from gailfe.config.writable import check_folder
 
 if TYPE_CHECKING:
     from wandb_workspaces.reports.v2 import Report
@@ -70,6 +71,8 @@ def work(chosen: DashboardArguments) -> None:
 
     if chosen.out is None:
         check_account()
+    else:
+        check_folder("out", chosen.out)
     statistics = statistics_of(chosen.sources, chosen.baseline, chosen.seeds) if chosen.runs else Statistics()
     place = (chosen.entity, chosen.project, chosen.title, chosen.study)
     workspace, report = make_workspace(*place), make_report(*place, statistics)

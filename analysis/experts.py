@@ -6,6 +6,7 @@ Also prints a table of what each expert in the store achieves.
 """
 
 import json
+import logging
 import math
 import sys
 from collections.abc import Sequence
@@ -14,6 +15,7 @@ from pathlib import Path
 from typing import Any
 
 from gailfe.config.arguments import CommandError, argument, run_command
+from gailfe.config.writable import check_folder
 from gailfe.storage.files import atomic
 from gailfe.storage.names import CURVE, EVALUATION, MANIFEST
 from gailfe.storage.store import finished
@@ -27,6 +29,9 @@ Prints a table of what every expert in the store achieves. Those trained elsewhe
 only: they have no learning curve."""
 
 EXAMPLES = "Example:\n  python -m analysis.experts artifacts=artifacts out=results/experts"
+
+
+log = logging.getLogger(__name__)
 
 
 @dataclass
@@ -56,21 +61,34 @@ class Expert:
 def load_experts(artifacts: Path) -> list[Expert]:
     """Read the finished experts below `artifacts`, sorted by task and seed; those trained elsewhere come last.
 
+    One with a damaged file is skipped with a warning.
+
     Raises:
         FileNotFoundError: if there is none.
     """
-    import pandas as pd
-
     experts = []
     for folder in finished(artifacts, "experts"):
-        recipe = json.loads((folder / MANIFEST).read_text())["recipe"]
-        path = folder / CURVE
-        curve = pd.read_csv(path)[COLUMNS].dropna() if path.exists() else pd.DataFrame(columns=COLUMNS)
-        evaluation = json.loads((folder / EVALUATION).read_text())
-        experts.append(Expert(recipe["env"]["id"], recipe["expert"], curve, evaluation))
+        try:
+            experts.append(_read_expert(folder))
+        except (OSError, ValueError, LookupError, TypeError, AttributeError) as error:
+            log.warning("skipped %s: a file is damaged (%s: %s)", folder, type(error).__name__, error)
     if not experts:
         raise FileNotFoundError(f"artifacts={artifacts} holds no finished expert (experts/*/{MANIFEST})")
     return sorted(experts, key=lambda expert: (expert.env_id, expert.settings.get("seed", math.inf)))
+
+
+def _read_expert(folder: Path) -> Expert:
+    import pandas as pd
+
+    recipe = json.loads((folder / MANIFEST).read_text())["recipe"]
+    path = folder / CURVE
+    curve = pd.read_csv(path) if path.exists() else pd.DataFrame(columns=COLUMNS)
+    curve = curve[COLUMNS].dropna().apply(pd.to_numeric)
+    evaluation = json.loads((folder / EVALUATION).read_text())
+    numbers = {name: float(value) for name, value in evaluation.items()}
+    expert = Expert(str(recipe["env"]["id"]), dict(recipe["expert"]), curve, numbers)
+    page([expert])  # so that what is damaged is found here
+    return expert
 
 
 def draw_experts(experts: list[Expert]) -> Any:
@@ -140,6 +158,9 @@ def page(experts: list[Expert]) -> str:
 
 
 def work(chosen: ExpertsArguments) -> None:
+    out = Path(chosen.out or Path(chosen.artifacts, "experts"))
+    check_folder("out" if chosen.out else "artifacts", out)
+    logging.basicConfig(format="%(levelname)s: %(message)s")
     try:
         experts = load_experts(Path(chosen.artifacts))
     except FileNotFoundError as error:
@@ -151,7 +172,7 @@ def work(chosen: ExpertsArguments) -> None:
             "Every expert here was trained elsewhere: there is no learning curve to draw, and no file is written."
         )
         return
-    paths = write_curves(trained, Path(chosen.out or Path(chosen.artifacts, "experts")))
+    paths = write_curves(trained, out)
     print("\n".join(["Wrote:", *(f"  {path}" for path in paths)]))
 
 

@@ -111,12 +111,13 @@ def work(chosen: FigureArguments) -> None:
     from analysis.sweep import announced_runs, missing_runs, missing_text
 
     logging.basicConfig(format="%(levelname)s: %(message)s")
+    out = chosen.out_folder
     curves = load_curves(*chosen.sources, seeds=chosen.seeds)
     figure = draw_mechanism(curves)
     missing = missing_runs(curves, announced_runs(*chosen.sources), chosen.seeds)
     if missing:
         print(missing_text(missing))
-    paths = save_figure(figure, chosen.out_folder, "mechanism" + seeds_suffix(chosen.seeds), chosen.formats)
+    paths = save_figure(figure, out, "mechanism" + seeds_suffix(chosen.seeds), chosen.formats)
     print("\n".join(["Wrote:", *(f"  {path}" for path in paths)]))
 
 

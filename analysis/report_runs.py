@@ -62,9 +62,13 @@ def read_files(folder: Path) -> RunFiles | None:
     flat = flattened(content)
     if not all(flat.get(name) not in (None, "null") for name in IDENTITY):
         return None
+    try:
+        seed = int(flat["seed"])
+    except ValueError:
+        return None
     algo = algo_label(flat["algo.name"], overrides_of(folder))
     recorded = read_json(folder / RECIPE) | read_json(folder / SUMMARY)
-    return RunFiles(folder, flat["env.name"], algo, int(flat["seed"]), flat, recorded)
+    return RunFiles(folder, flat["env.name"], algo, seed, flat, recorded)
 
 
 def read_json(path: Path) -> dict[str, Any]:

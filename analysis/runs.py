@@ -6,7 +6,6 @@ a mean over seeds never mixes two settings.
 """
 
 import io
-import json
 import logging
 import os
 from collections.abc import Iterable
@@ -21,6 +20,7 @@ from yaml import YAMLError
 from gailfe.config.arguments import CommandError
 from gailfe.storage.finished import check_finished, read_summary
 from gailfe.storage.names import CONFIG, EXPERT_RECORD, METRICS
+from gailfe.storage.records import EVALUATED, read_record
 from gailfe.storage.run_names import overrides_of
 from gailfe.storage.store import ArtifactError
 
@@ -105,15 +105,19 @@ def read_run(folder: Path) -> Run | None:
     if absent:
         log.warning("skipped %s: it has no %s; a run's resolved config has them", path, ", ".join(absent))
         return None
-    return Run(
-        folder=folder,
-        env=str(found["env.name"]),
-        algo=algo_label(str(found["algo.name"]), overrides_of(folder)),
-        seed=int(found["seed"]),
-        num_iterations=_stopped_after(folder) or (None if budget is None else int(budget)),
-        quick=experiment == "quick",
-        z_f=None if z_f is None else float(z_f),
-    )
+    try:
+        return Run(
+            folder=folder,
+            env=str(found["env.name"]),
+            algo=algo_label(str(found["algo.name"]), overrides_of(folder)),
+            seed=int(found["seed"]),
+            num_iterations=_stopped_after(folder) or (None if budget is None else int(budget)),
+            quick=experiment == "quick",
+            z_f=None if z_f is None else float(z_f),
+        )
+    except (ValueError, TypeError) as error:
+        log.warning("skipped %s: its seed, num_iterations or z_f is no number (%s)", path, error)
+        return None
 
 
 def _stopped_after(folder: Path) -> int | None:
@@ -136,9 +140,12 @@ def read_metrics(path: Path) -> pd.DataFrame:
     """`metrics.csv` as `(iterations, metrics)`, without a line that is being written just now.
 
     Raises:
-        RunsError: the file has no `iteration` or `env_steps` column, or a line with too many cells.
+        RunsError: the file is no UTF-8, has no `iteration` or `env_steps` column, or a line with too many cells.
     """
-    text = path.read_text()
+    try:
+        text = path.read_text(encoding="utf-8")
+    except UnicodeDecodeError as error:
+        raise RunsError(f"{path} is damaged: {error}") from None
     # A line without its newline is half-written: even where every cell is there, the last one may be cut.
     complete = text[: text.rfind("\n") + 1]
     if not complete.strip():
@@ -170,18 +177,14 @@ def run_rows(run: Run) -> pd.DataFrame:
 def expert_rows(run: Run) -> pd.DataFrame:
     """Return the expert's evaluated return twice: as one of the env's experts, and as a fact of this run.
 
-    No rows where `expert.json` is not there.
+    No rows where `expert.json` is not there or, with a warning, is damaged.
     """
-    path = run.folder / EXPERT_RECORD
     try:
-        expert = json.loads(path.read_text())
-    except FileNotFoundError:
+        expert = read_record(run.folder / EXPERT_RECORD)
+    except ArtifactError as error:
+        log.warning("no expert's return: %s", error)
         return pd.DataFrame(columns=COLUMNS)
-    except json.JSONDecodeError as error:
-        log.warning("no expert's return from %s: not readable as JSON (%s)", path, error)
-        return pd.DataFrame(columns=COLUMNS)
-    names = [name for name in ("eval_return_mean", "eval_return_std") if expert.get(name) is not None]
-    rows = [(run.env, EXPERT, 0, 0, 0, name, float(expert[name])) for name in names]
-    if "eval_return_mean" in names:
-        rows.append((run.env, run.algo, run.seed, 0, 0, EXPERT_RETURN, float(expert["eval_return_mean"])))
+    rows = [(run.env, EXPERT, 0, 0, 0, name, value) for name, value in expert.items()]
+    if EVALUATED in expert:
+        rows.append((run.env, run.algo, run.seed, 0, 0, EXPERT_RETURN, expert[EVALUATED]))
     return pd.DataFrame(rows, columns=COLUMNS)

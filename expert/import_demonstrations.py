@@ -19,6 +19,7 @@ from gailfe.config.checks import parse
 from gailfe.config.folders import CONF
 from gailfe.config.keys import ConfigError
 from gailfe.config.schema import EnvConfig
+from gailfe.config.writable import check_folder
 from gailfe.storage.files import room_for
 
 SUMMARY = """python -m expert.import_demonstrations source=my.npz env=hopper out=my_dataset
@@ -40,11 +41,12 @@ def import_demonstrations(source: Path, out: Path, env: EnvConfig) -> str:
 
     Raises:
         LayoutError: if the arrays are not in the layout or don't fit `env`; nothing is written then.
-        ConfigError: if `out` exists or `env` can't be made.
+        ConfigError: if `out` exists or can't be written, or `env` can't be made.
     """
     from expert.demonstrations import save_dataset  # --help and a mistyped key don't wait for torch and Minari
     from gailfe.envs.making import check_env
 
+    check_folder("out", out)
     if out.exists():
         raise ConfigError(f"out={out} must be a folder that isn't there yet")
     spaces = check_env(env)

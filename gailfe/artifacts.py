@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import shutil
 import sys
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -15,7 +15,8 @@ from filelock import FileLock, Timeout
 from gailfe.config.arguments import ArgumentError, CommandError, argument, run_command
 from gailfe.storage.finished import check_finished, read_summary
 from gailfe.storage.locks import artifact_lock, is_held
-from gailfe.storage.names import JOBS, MANIFEST, RECIPE, SUMMARY
+from gailfe.storage.names import CONFIG, JOBS, MANIFEST, RECIPE, SUMMARY
+from gailfe.storage.run_names import HYDRAS
 from gailfe.storage.store import CORRUPT, PARTIAL, ArtifactError, verify
 
 HELP = """\
@@ -24,8 +25,9 @@ python -m gailfe.artifacts verify   compare artefacts and finished runs with the
                                     names of those that are damaged
 python -m gailfe.artifacts prune    show what no run needs; with yes=true, delete it
 
-A run needs the demonstrations that its recipe names, and they need their expert. A run that has not come to
-stage 3 has no recipe yet: for it, all artefacts of its environment are kept. What a process holds is kept too."""
+A run needs the demonstrations that its recipe names, and they need their expert; and what its configuration
+names, as expert.folder does. A run that has not come to stage 3 has no recipe yet: for it, all artefacts of its
+environment are kept. What a process holds is kept too."""
 
 EXAMPLES = "Example:\n  python -m gailfe.artifacts prune runs=runs artifacts=artifacts"
 KINDS = ("experts", "demonstrations")
@@ -48,7 +50,7 @@ class Artifact:
     """A folder of the store."""
 
     folder: Path
-    manifest: dict[str, Any] | None  # None if it has none that can be read
+    manifest: dict[str, Any] | None  # with its key and its recipe; None if it has none that can be read
     runs: list[Path] = field(default_factory=list)  # those that need it
     kept_for: list[Path] = field(default_factory=list)  # runs of its environment without a recipe
 
@@ -85,12 +87,11 @@ class Artifact:
             return "interrupted while it was made; the same command goes on with it"
         if self.manifest is None:
             return f"damaged: {MANIFEST} can't be read"
-        recipe = self.manifest.get("recipe", {})
-        env = recipe.get("env", {}).get("id", "unknown environment")
-        settings = recipe.get("demonstrations") or recipe.get("expert")
-        told = settings if isinstance(settings, dict) else {}
+        recipe = self.manifest["recipe"]
+        env = _part(recipe, "env").get("id", "unknown environment")
+        told = _part(recipe, "demonstrations") or _part(recipe, "expert")
         shown = [f"{key}={told[key]}" for key in ("seed", "num_trajectories", "total_steps") if key in told]
-        annotator = recipe.get("annotator") or {}
+        annotator = _part(recipe, "annotator")
         return ", ".join([env, *shown, *([f"annotator={annotator['name']}"] if "name" in annotator else [])])
 
 
@@ -104,25 +105,31 @@ def load_artifacts(store: Path, runs: Path) -> list[Artifact]:
         if not folder.is_dir():
             raise CommandError(f"{name}={folder} must be a folder")
     found = [
-        Artifact(folder, _json(folder / MANIFEST))
+        Artifact(folder, _manifest(folder))
         for kind in KINDS
         for folder in sorted((store / kind).glob("*"))
         if folder.is_dir()
     ]
-    whole = {a.manifest.get("key"): a for a in found if a.manifest and not a.partial and not a.set_aside}
-    for path in sorted(runs.rglob(RECIPE)):
-        key = (_json(path) or {}).get("demonstrations_key")
-        while key in whole:  # demonstrations, then their expert
-            artifact = whole[key]
-            artifact.runs.append(path.parent)
-            assert artifact.manifest is not None
-            expert = artifact.manifest.get("recipe", {}).get("expert")
-            key = expert if isinstance(expert, str) else None
-    for run in _without_recipe(runs):
+    whole = {a.manifest["key"]: a for a in found if a.manifest and not a.partial and not a.set_aside}
+    for run in _runs(runs):
+        known = _json(run / RECIPE).get("demonstrations_key")
+        needed = _chain(whole, known)
+        configuration = "".join(path.read_text(errors="replace") for path in _configurations(run))
         for artifact in found:
-            if artifact.folder.name.startswith(f"{run.parents[1].name}-"):
+            if artifact in needed or artifact.folder.name in configuration:
+                artifact.runs.append(run)
+            elif not isinstance(known, str) and artifact.folder.name.startswith(f"{run.parents[1].name}-"):
                 artifact.kept_for.append(run)
     return found
+
+
+def _chain(whole: dict[str, Artifact], key: Any) -> list[Artifact]:
+    """Return what a run needs by the key in its recipe: the demonstrations, and the expert in theirs."""
+    needed: list[Artifact] = []
+    while isinstance(key, str) and key in whole and whole[key] not in needed:
+        needed.append(whole[key])
+        key = (needed[-1].manifest or {})["recipe"].get("expert")
+    return needed
 
 
 def show(chosen: ArtifactsArguments) -> None:
@@ -209,20 +216,36 @@ def _check_run(folder: Path) -> None:
     check_finished(folder, read_summary(folder) or {})
 
 
-def _without_recipe(runs: Path) -> Iterator[Path]:
-    """Run folders that were begun or announced, and have not come to stage 3."""
-    begun = {path.parent for path in runs.rglob(".hydra")}
-    announced = {path.parent / subfolder for path in runs.rglob(JOBS) for subfolder in _json(path) or {}}
-    return (folder for folder in sorted(begun | announced) if not (folder / RECIPE).exists())
+def _runs(runs: Path) -> list[Path]:
+    """Return the folders of runs that were begun or announced."""
+    begun = {path.parent for name in (RECIPE, HYDRAS.name) for path in runs.rglob(name)}
+    announced = {path.parent / subfolder for path in runs.rglob(JOBS) for subfolder in _json(path)}
+    return sorted(begun | announced)
 
 
-def _json(path: Path) -> dict[str, Any] | None:
-    """None if there is none that can be read."""
+def _configurations(run: Path) -> list[Path]:
+    """Return the run's own, and Hydra's, which is there earlier."""
+    return [path for path in (run / CONFIG, run / HYDRAS / CONFIG) if path.is_file()]
+
+
+def _manifest(folder: Path) -> dict[str, Any] | None:
+    manifest = _json(folder / MANIFEST)
+    return manifest if isinstance(manifest.get("key"), str) and _part(manifest, "recipe") else None
+
+
+def _part(content: dict[str, Any], key: str) -> dict[str, Any]:
+    """Return the object at a key; empty if there is none."""
+    found = content.get(key)
+    return found if isinstance(found, dict) else {}
+
+
+def _json(path: Path) -> dict[str, Any]:
+    """Return the object in a file; empty if there is none that can be read."""
     try:
         content = json.loads(path.read_text())
     except (OSError, ValueError):
-        return None
-    return content if isinstance(content, dict) else None
+        return {}
+    return content if isinstance(content, dict) else {}
 
 
 def _megabytes(size: int) -> str:

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING
 
 from gailfe.config.arguments import ArgumentError, argument, run_command
 from gailfe.config.keys import AT_LEAST_ONE, SEED
+from gailfe.config.writable import check_folder
 
 if TYPE_CHECKING:  # --help doesn't wait for torch
     from gailfe.envs.evaluation import Evaluation
@@ -47,8 +48,10 @@ class EvaluateArguments:
 def work(chosen: EvaluateArguments) -> None:
     if chosen.run is None:
         raise ArgumentError("run=<folder> must be given (--help explains it)")
-    if chosen.publish is not None and Path(chosen.publish).exists():
-        raise ArgumentError(f"publish={chosen.publish} must be a folder that isn't there yet")
+    if chosen.publish is not None:
+        check_folder("publish", chosen.publish)
+        if Path(chosen.publish).exists():
+            raise ArgumentError(f"publish={chosen.publish} must be a folder that isn't there yet")
     import torch
 
     from gailfe.commands import refuse_shadowed_packages

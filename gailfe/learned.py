@@ -2,15 +2,12 @@
 
 from __future__ import annotations
 
-import json
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, cast
+from typing import Any, TypeVar, cast
 
 from omegaconf import DictConfig, OmegaConf
-from omegaconf.errors import OmegaConfBaseException
-from safetensors import SafetensorError
-from yaml import YAMLError
 
 from gailfe.config.checks import parse
 from gailfe.config.keys import ConfigError
@@ -19,8 +16,11 @@ from gailfe.envs.making import check_env
 from gailfe.nn.policy_file import load_policy, saved_iteration
 from gailfe.nn.stochastic import StochasticPolicy
 from gailfe.storage.finished import read_summary
-from gailfe.storage.names import CONFIG, EXPERT_RECORD, POLICY_FILES, SUMMARY
+from gailfe.storage.names import CONFIG, POLICY_FILES, SUMMARY
+from gailfe.storage.records import expert_return
 from gailfe.storage.store import ArtifactError, check_files
+
+Taken = TypeVar("Taken")
 
 
 @dataclass(frozen=True)
@@ -47,29 +47,17 @@ def load_learned(folder: Path) -> Learned:
         ConfigError: if it is no run's folder, the run has no policy yet, or its environment can't be made.
         ArtifactError: if a file is damaged, or the policy doesn't fit the environment.
     """
-    config = _config_of(folder)
-    try:
-        env = OmegaConf.to_object(OmegaConf.merge(OmegaConf.structured(EnvConfig), config.env))
-    except OmegaConfBaseException as error:
-        raise ConfigError(f"{folder / CONFIG}: {error}") from error
-    assert isinstance(env, EnvConfig)
+    env, algo, every = _of_config(folder, _parts)
     if not (folder / POLICY_FILES[0]).exists():
         raise ConfigError(
             f"{folder} has no {POLICY_FILES[0]} yet: a run writes it at every checkpoint, the first one after "
-            f"{config.checkpoint_every} iterations"
+            f"{every} iterations"
         )
     spaces = check_env(env)
-    try:
-        iteration = saved_iteration(folder)
-        _check_policy(folder, iteration)
-        policy = load_policy(folder, spaces.observation_dim, spaces.action)
-    except (OSError, ValueError, KeyError, RuntimeError, SafetensorError) as error:
-        if isinstance(error, ArtifactError):
-            raise
-        raise ArtifactError(
-            f"the policy in {folder} can't be loaded: it is damaged, or not of env.id={env.id} ({error})"
-        ) from error
-    return Learned(folder, env, config.algo.name, policy, iteration, _expert_return(folder))
+    iteration = saved_iteration(folder)
+    check_policy(folder, iteration)
+    policy = load_policy(folder, spaces.observation_dim, spaces.action)
+    return Learned(folder, env, algo, policy, iteration, expert_return(folder))
 
 
 def config_of(folder: Path) -> Config:
@@ -77,25 +65,36 @@ def config_of(folder: Path) -> Config:
 
     Raises:
         ConfigError: if there is none, or it can't be had any more, as after a change of its keys.
+        ArtifactError: if its file is damaged.
     """
     schema = OmegaConf.structured(Config)
-    try:
-        return parse(cast(DictConfig, OmegaConf.merge(schema, _config_of(folder))))
-    except OmegaConfBaseException as error:
-        raise ConfigError(f"{folder / CONFIG}: {error}") from error
+    return _of_config(folder, lambda config: parse(cast(DictConfig, OmegaConf.merge(schema, config))))
 
 
-def _config_of(folder: Path) -> Any:
+def _of_config(folder: Path, take: Callable[[Any], Taken]) -> Taken:
+    """Return what `take` takes of a run's configuration. Raises as `config_of`."""
+    path = folder / CONFIG
     try:
-        config = OmegaConf.load(folder / CONFIG)
-    except (OSError, YAMLError) as error:
+        return take(OmegaConf.load(path))
+    except OSError as error:
         raise ConfigError(
             f"{folder} must be the folder of a run, such as runs/figure1/hopper/gail/seed=0: {error}"
         ) from error
-    return config
+    except ConfigError as error:
+        raise ConfigError(f"{path}: {error}") from error
+    except Exception as error:  # UTF-8, YAML and OmegaConf each have errors of their own
+        told = str(error).partition("\n")[0]
+        raise ArtifactError(f"{path} can't be read: {type(error).__name__}: {told}") from error
 
 
-def _check_policy(folder: Path, iteration: int | None) -> None:
+def _parts(config: Any) -> tuple[EnvConfig, str, int]:
+    """The environment, the algorithm's name, and the iterations between checkpoints."""
+    env = OmegaConf.to_object(OmegaConf.merge(OmegaConf.structured(EnvConfig), config.env))
+    assert isinstance(env, EnvConfig)
+    return env, str(config.algo.name), int(config.checkpoint_every)
+
+
+def check_policy(folder: Path, iteration: int | None) -> None:
     """Raise ArtifactError if a finished run's policy isn't the one that it finished with.
 
     A run that goes on with a larger budget has a newer one, and passes.
@@ -104,13 +103,3 @@ def _check_policy(folder: Path, iteration: int | None) -> None:
     if summary is not None and iteration in (None, summary["iterations"]):
         files = summary.get("files", {})
         check_files(folder, {name: files[name] for name in POLICY_FILES if name in files}, SUMMARY)
-
-
-def _expert_return(folder: Path) -> float | None:
-    try:
-        found = json.loads((folder / EXPERT_RECORD).read_text()).get("eval_return_mean")
-    except FileNotFoundError:
-        return None
-    except ValueError as error:
-        raise ArtifactError(f"{folder / EXPERT_RECORD} can't be read: {error}") from error
-    return None if found is None else float(found)

@@ -16,11 +16,13 @@ from expert.own_data import own_expert_record
 from expert.pretrained import PRETRAINED, packaged
 from gailfe.config.keys import ConfigError
 from gailfe.config.schema import AnnotatorConfig
+from gailfe.config.writable import check_folder
 from gailfe.envs.trajectory import Annotator, Demonstrations
 from gailfe.given import Environment, Given, configure, digest, environment, trajectories
+from gailfe.learned import check_policy
 from gailfe.nn.acting import Act
 from gailfe.nn.onnx_file import save_onnx
-from gailfe.nn.policy_file import POLICY_FILES, read_policy, save_policy
+from gailfe.nn.policy_file import POLICY_FILES, read_policy, save_policy, saved_iteration
 from gailfe.nn.stochastic import StochasticPolicy
 from gailfe.pipeline import held
 from gailfe.pipeline import imitate as run_stage_3
@@ -107,10 +109,12 @@ def load_policy(folder: str | Path) -> Policy:
 
     Raises:
         ConfigError: if there is none.
+        ArtifactError: if a file of it is damaged.
     """
     missing = [name for name in POLICY_FILES if not Path(folder, name).is_file()]
     if missing:
         raise ConfigError(f"folder={folder} must be the folder of a policy: it has no {missing[0]}")
+    check_policy(Path(folder), saved_iteration(Path(folder)))
     return Policy(read_policy(Path(folder)), read_rows(Path(folder, METRICS)))
 
 
@@ -188,6 +192,7 @@ def imitate(
 def _folder(given: str | Path | None) -> Iterator[Path]:
     """The folder that is given, or one that lasts as long as this."""
     if given is not None:
+        check_folder("folder", given)
         yield Path(given)
         return
     with tempfile.TemporaryDirectory() as folder:

@@ -12,12 +12,10 @@ import os
 import shutil
 import socket
 from collections.abc import Iterator, Sequence
-from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
 from filelock import FileLock, Timeout
-from omegaconf import OmegaConf
 
 from expert.annotators import Reference, check_annotator, make_annotator
 from expert.collect import demonstrations_recipe, make_demonstrations
@@ -34,7 +32,7 @@ from gailfe.envs.trajectory import Annotator, Demonstrations
 from gailfe.processes.stopping import check_asked
 from gailfe.storage.files import atomic, remove_partials, write_json, write_text
 from gailfe.storage.locks import run_lock
-from gailfe.storage.names import CONFIG, EVALUATION, EXPERT_RECORD
+from gailfe.storage.names import EVALUATION, EXPERT_RECORD
 from gailfe.storage.recipe import is_finished, run_recipe
 from gailfe.storage.store import Store, artifact_key
 from gailfe.storage.wandb_artifacts import Input, demonstrations_input, expert_input, log_collection
@@ -83,7 +81,10 @@ def held(folder: Path, wait: bool) -> Iterator[None]:
             # Not 0, for others may look whether it is held; not long, for a signal to stop ends the waiting.
             lock.acquire(timeout=1 if waiting else 0.2)
         except Timeout as error:
-            other = holder.read_text() if holder.exists() else "of unknown number"
+            try:
+                other = holder.read_text()
+            except (OSError, ValueError):  # it has ended just now, or the file is damaged
+                other = "of unknown number"
             busy = f"{folder}: another process is at work there, process {other}"
             if not wait:
                 raise RunIsBusy(busy) from error
@@ -150,15 +151,13 @@ def imitate(
     annotator: Annotator | None = None,
     inputs: Sequence[Input] = (),
 ) -> None:
-    """Run stage 3 in `folder`, which also gets the configuration.
+    """Run stage 3 in `folder`.
 
     Args:
         annotator: of the agent's own episodes; None: the configured one.
         inputs: the files behind `demonstrations`, for W&B.
     """
     expert, failed = demonstrations
-    with atomic(folder / CONFIG) as partial:
-        OmegaConf.save(OmegaConf.create(asdict(config)), partial)
     annotator = annotator or make_annotator(config.annotator, Reference.of(expert))
     chosen = list(choose_pairs(expert, config.demonstrations, config.seed))
     film = PolicyFilm(config.env) if config.tracking.wandb and config.tracking.videos else None

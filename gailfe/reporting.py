@@ -10,14 +10,13 @@ from gailfe.algorithms.learner import Learner, Sampled, Sectioned
 from gailfe.config.schema import Config
 from gailfe.nn.stochastic import StochasticPolicy
 from gailfe.storage.names import METRICS
+from gailfe.storage.records import EVALUATED, expert_return
 from gailfe.storage.tracking import Row, read_rows
 from gailfe.storage.wandb_artifacts import Input, log_inputs, log_policy
 from gailfe.storage.wandb_run import (
-    EVALUATED,
     EXPERT,
     VIDEO,
     Sections,
-    expert_return,
     histogram,
     start_wandb,
     summary_of,

@@ -11,14 +11,16 @@ from typing import Any
 import hydra
 from hydra._internal.core_plugins.basic_sweeper import BasicSweeper
 from hydra.experimental.callback import Callback
-from omegaconf import DictConfig, read_write
+from omegaconf import DictConfig, OmegaConf, read_write
+from omegaconf.errors import OmegaConfBaseException
 
 from gailfe.config.checks import parse
 from gailfe.config.combinations import expand, meaningful
 from gailfe.config.composing import composition_done, full_error
-from gailfe.config.folders import check_paths, fixed_arguments, job_subfolder
-from gailfe.config.keys import ConfigError
-from gailfe.config.mistakes import explain
+from gailfe.config.folders import fixed_arguments, job_subfolder
+from gailfe.config.keys import FOLDER_NAME, ConfigError
+from gailfe.config.mistakes import explain, first_line
+from gailfe.config.writable import check_paths
 from gailfe.processes.following import end_sweep, lead, watch_jobs
 from gailfe.processes.jobs import Job, Jobs, job_labels
 from gailfe.processes.stopping import Stopped, asked, check_asked
@@ -30,6 +32,7 @@ log = logging.getLogger(__name__)
 
 BASIC = f"{BasicSweeper.__module__}.{BasicSweeper.__name__}"
 JOBS_SWEEPER = "hydra_plugins.gailfe_sweeper.JobsSweeper"  # which leaves out what has no meaning in a job
+IN_FOLDERS = ("study", "env.name", "algo.name")  # keys whose values are names of folders
 LAST_STAGES = {"run": "imitation", "train": "expert", "collect": "demonstrations"}  # of a job, by its command
 
 
@@ -43,7 +46,7 @@ class SweepReport(Callback):
     def on_run_start(self, config: DictConfig, **kwargs: Any) -> None:
         """Check the folders of a single job, before Hydra makes the job's own. Raises SystemExit."""
         composition_done()
-        _check_paths(config)
+        _check_folders(config)
 
     def on_multirun_start(self, config: DictConfig, **kwargs: Any) -> None:
         """Check all jobs and list them in the sweep's folder.
@@ -52,7 +55,7 @@ class SweepReport(Callback):
             SystemExit: naming the first job that can't run. (Hydra turns any other exception into a warning.)
         """
         composition_done()
-        _check_paths(config)
+        _check_folders(config)
         if not enumerates(config.hydra):
             _start_study(config)
             self._begin(config)
@@ -148,11 +151,16 @@ class EndLive(Callback):
         end()
 
 
-def _check_paths(config: DictConfig) -> None:
+def _check_folders(config: DictConfig) -> None:
+    """Check what decides where the output goes, before Hydra makes folders. Raises SystemExit."""
     try:
         check_paths(config.paths)
-    except ConfigError as error:
-        raise SystemExit(f"error: {error}") from error
+        for name in IN_FOLDERS:
+            value = OmegaConf.select(config, name)
+            if value is not None and not FOLDER_NAME.check(str(value)):
+                raise ConfigError(f"{name}={value} must be {FOLDER_NAME.words}")
+    except (ConfigError, OmegaConfBaseException) as error:
+        raise SystemExit(f"error: {first_line(error)}") from error
 
 
 def _announced(path: Path) -> dict[str, Any]:

@@ -8,9 +8,11 @@ from __future__ import annotations
 import logging
 import time
 from collections.abc import Callable, Container, Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any, NamedTuple
+
+from omegaconf import OmegaConf
 
 from gailfe.algorithms.learner import Learner, Watched, make_learner
 from gailfe.config.schema import Config
@@ -21,9 +23,9 @@ from gailfe.processes.stopping import asked, check_asked, listening
 from gailfe.reporting import Film, Reporter
 from gailfe.soundness import Watch, check_finite
 from gailfe.storage.checkpoint import CheckpointError, load_checkpoint, save_checkpoint
-from gailfe.storage.files import write_json
+from gailfe.storage.files import atomic, write_json
 from gailfe.storage.finished import write_summary
-from gailfe.storage.names import METRICS, RECIPE
+from gailfe.storage.names import CONFIG, METRICS, RECIPE, SUMMARY
 from gailfe.storage.origin import run_origin
 from gailfe.storage.progress import Progress
 from gailfe.storage.recipe import CHECKPOINT, differences
@@ -61,6 +63,7 @@ def iterate(
     rows: Path,
     checkpoint: Path,
     recipe: dict[str, Any],
+    begin: Callable[[], None] = lambda: None,
     report: Callable[[Row], None] = lambda row: None,
     files: Callable[[], Iterable[Path]] = tuple,
     keep: Callable[[int], None] = lambda iteration: None,
@@ -77,6 +80,7 @@ def iterate(
             counts evaluations, and the earlier processes of this training.
         checkpoint: what a later process goes on from.
         recipe: what decides the training's numbers, as JSON values; a checkpoint of another one is refused.
+        begin: is called before the first iteration, once it is certain that a checkpoint can be gone on from.
         report: gets every row once it is on disk.
         files: those beside `rows` that `evaluate` has written and that are needed at the end. Where one is not as
             a checkpoint has it, that one can't be gone on from.
@@ -94,6 +98,7 @@ def iterate(
     check_asked()
     done, wall_time = _resume(learner, checkpoint, rows, recipe, label)
     metrics = MetricsFile(rows, columns(learner.METRICS), keep=done)
+    begin()
     steps = learner.steps_per_iteration
     scale, unit = (steps, "steps") if steps else (1, "iterations")
     progress = Progress(label, schedule.total * scale, done * scale, unit, stage=stage, scale=scale)
@@ -178,7 +183,8 @@ def train(
 ) -> None:
     """Imitate for `config.env.num_iterations`, from the last checkpoint in `folder` if there is one.
 
-    Writes metrics.csv (a row an iteration), checkpoint/, policy.safetensors at each checkpoint, and summary.json.
+    Writes config.yaml, metrics.csv (a row an iteration), checkpoint/, policy.safetensors at each checkpoint, and
+    summary.json.
 
     Args:
         inputs, film: what W&B gets to know of the files behind `demonstrations`, and what films the policy for it.
@@ -189,6 +195,12 @@ def train(
     run_id = artifact_key({"experiment": config.study, **recipe})[:16]
     reporter = Reporter(config, folder, learner, run_id, inputs, film)
     total = config.env.num_iterations
+
+    def begin() -> None:
+        with atomic(folder / CONFIG) as partial:
+            OmegaConf.save(OmegaConf.create(asdict(config)), partial)
+        (folder / SUMMARY).unlink(missing_ok=True)  # a run that goes on is not what its summary says
+
     try:
         done = iterate(
             learner,
@@ -202,6 +214,7 @@ def train(
             folder / METRICS,
             folder / CHECKPOINT,
             recipe,
+            begin,
             reporter.row,
             keep=lambda iteration: save_policy(folder, learner.policy, iteration),
         )

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING
 
 from gailfe.config.arguments import ArgumentError, argument, run_command
 from gailfe.config.keys import AT_LEAST_ONE, SEED, Refusal
+from gailfe.config.writable import check_folder
 
 if TYPE_CHECKING:  # --help doesn't wait for torch
     from gailfe.nn.acting import CanAct
@@ -50,6 +51,9 @@ def work(chosen: WatchArguments) -> None:
     out = Path(chosen.out or os.path.join(os.path.commonpath(given), "video.mp4"))
     if out.suffix != ".mp4":
         raise ArgumentError(f"out={out} must end in .mp4")
+    check_folder("out" if chosen.out else "run", out.parent)
+    if out.is_dir():
+        raise ArgumentError(f"out={out} must be a file, and is a folder")
     logging.basicConfig(format="%(message)s", level=logging.INFO, stream=sys.stdout)
     import torch
 

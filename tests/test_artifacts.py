@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import json
+import shutil
 from pathlib import Path
 from typing import Any
 
 import pytest
 from filelock import FileLock
+from omegaconf import OmegaConf
 from run_folders import announce, make_run
 
 from gailfe.artifacts import main
@@ -140,6 +142,57 @@ def test_prune_keeps_what_a_run_that_has_no_recipe_yet_may_need(
     other = add(Store(tmp_path / "artifacts"), "ant", seed=0)
     assert command("prune", "yes=true")[0] == 0
     assert all(folder.exists() for folder in other)
+
+
+@pytest.mark.parametrize("where", ["config.yaml", ".hydra/config.yaml"])
+def test_prune_keeps_what_a_runs_configuration_names(
+    where: str, command: Any, tmp_path: Path, needed: tuple[Path, Path], unneeded: tuple[Path, Path]
+) -> None:
+    run = tmp_path / "runs/ant/gail/seed=0"
+    (run / where).parent.mkdir(parents=True)
+    weaker = f"artifacts/experts/{unneeded[0].name}/checkpoints/000020"
+    named = {"expert": {"folder": str(needed[0])}, "demonstrations": {"weaker_policies": [weaker]}}
+    OmegaConf.save(named, run / where)
+    (run / "recipe.json").write_text(json.dumps({"demonstrations_key": "of demonstrations that are gone"}))
+    shutil.rmtree(tmp_path / "runs/hopper")
+    assert command("list")[1].count(f"needed by {run}") == 2
+    assert command("prune", "yes=true")[0] == 0
+    assert [folder.exists() for folder in (*needed, *unneeded)] == [True, False, True, False]
+
+
+def test_prune_keeps_all_of_the_environment_of_a_run_whose_recipe_is_damaged(
+    command: Any, tmp_path: Path, needed: tuple[Path, Path]
+) -> None:
+    (tmp_path / "runs/hopper/gail/seed=0/recipe.json").write_bytes(b"\xff{}")
+    assert command("prune", "yes=true")[0] == 0
+    assert all(folder.exists() for folder in needed)
+
+
+OTHERS = [[1], {}, {"key": ["k"], "recipe": {}}, {"key": "k", "recipe": [1]}, {"key": "k", "recipe": "r"}]
+
+
+@pytest.mark.parametrize("content", OTHERS, ids=json.dumps)
+def test_a_manifest_of_other_content_is_called_damaged_and_nothing_is_deleted(
+    content: Any, command: Any, needed: tuple[Path, Path]
+) -> None:
+    (needed[1] / "manifest.json").write_text(json.dumps(content))
+    code, output = command("list")
+    assert code == 0
+    assert f"{name(needed[1])}  0.0 MB  damaged: manifest.json can't be read" in output
+    code, output = command("prune", "yes=true")
+    assert code == 1
+    assert str(needed[1] / "manifest.json") in output
+    assert needed[0].exists()
+
+
+@pytest.mark.parametrize("part", ["env", "expert", "annotator", "demonstrations"])
+def test_a_recipe_of_other_content_is_listed(part: str, command: Any, needed: tuple[Path, Path]) -> None:
+    manifest = json.loads((needed[1] / "manifest.json").read_text())
+    manifest["recipe"][part] = [1]
+    (needed[1] / "manifest.json").write_text(json.dumps(manifest))
+    code, output = command("list")
+    assert code == 0
+    assert name(needed[1]) in output
 
 
 def test_prune_is_refused_while_it_is_not_known_what_is_needed(

@@ -7,12 +7,17 @@ import shutil
 import subprocess
 import sys
 import tomllib
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 import pytest
 
-from gailfe.config.folders import check_paths
+import gailfe
+from analysis import experts, figure1, mechanism, report
+from expert import import_demonstrations
+from gailfe import evaluate, watch
 from gailfe.config.keys import ConfigError
+from gailfe.config.writable import check_paths
 
 ROOT = Path(__file__).parents[1]
 SCRIPTS: dict[str, str] = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]["scripts"]
@@ -65,6 +70,9 @@ def test_a_conf_folder_of_ones_own_is_no_obstacle_and_a_refused_key_leaves_no_fo
     assert [path.name for path in folder.iterdir()] == ["conf"]
 
 
+LONG = "n" * 300
+
+
 @pytest.mark.parametrize("mode", [[], ["-m"]])
 @pytest.mark.parametrize(
     ("argument", "said"),
@@ -75,6 +83,10 @@ def test_a_conf_folder_of_ones_own_is_no_obstacle_and_a_refused_key_leaves_no_fo
             "paths.runs=file/runs",
             "paths.runs=file/runs must be a folder that can be written: {}/file is no folder",
         ),
+        ("paths.artifacts=???", "Missing mandatory value: paths.artifacts"),
+        ("paths.runs=${nowhere}", "Interpolation key 'nowhere' not found"),
+        (f"study={LONG}", f"study={LONG} must be the name of a folder"),
+        (f"algo.name={LONG}", f"algo.name={LONG} must be the name of a folder"),
     ],
 )
 def test_folders_that_cannot_be_written_are_refused_before_any_is_made(
@@ -83,8 +95,48 @@ def test_folders_that_cannot_be_written_are_refused_before_any_is_made(
     (tmp_path / "file").touch()
     done = python(tmp_path, "-m", "gailfe.run", *mode, "tracking=none", argument)
     assert done.returncode == 1
-    assert done.stderr == f"error: {said.format(tmp_path)}\n"
+    assert done.stderr.startswith(f"error: {said.replace('{}', str(tmp_path))}")
+    assert done.stderr.count("\n") == 1
     assert [path.name for path in tmp_path.iterdir()] == ["file"]
+
+
+@pytest.mark.parametrize("value", [LONG, f"a/{LONG}/b", "/proc/zz"])
+def test_a_folder_that_no_file_system_can_have_is_refused(value: str, tmp_path: Path) -> None:
+    with pytest.raises(ConfigError, match=r"paths\.runs=.* must be a folder that can be written: \S"):
+        check_paths({"artifacts": str(tmp_path), "runs": value})
+
+
+WRITERS: dict[str, tuple[Callable[[Sequence[str]], int], str]] = {  # and the argument that says where to
+    "import_demonstrations": (import_demonstrations.main, "source=nowhere.npz out"),
+    "evaluate": (evaluate.main, "run=nowhere publish"),
+    "watch": (watch.main, "run=nowhere out"),
+    "figure1": (figure1.main, "runs=nowhere out"),
+    "report": (report.main, "runs=nowhere out"),
+    "mechanism": (mechanism.main, "runs=nowhere out"),
+    "experts": (experts.main, "artifacts=nowhere out"),
+}
+
+
+@pytest.mark.parametrize("place", ["file/zz", "/proc/zz", f"{LONG}/zz"])
+@pytest.mark.parametrize(("main", "arguments"), WRITERS.values(), ids=WRITERS)
+def test_where_a_command_cannot_write_is_named_before_its_work(
+    main: Callable[[Sequence[str]], int],
+    arguments: str,
+    place: str,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "file").touch()
+    *others, key = arguments.split()
+    video = "/v.mp4" if main is watch.main else ""
+    assert main([*others, f"{key}={place}{video}"]) == 1
+    said = capsys.readouterr().err
+    assert said.startswith(f"error: {key}={place} must be a folder that can be written: ")
+    assert said.count("\n") == 1
+    with pytest.raises(ConfigError, match=rf"folder={place} must be a folder that can be written"):
+        gailfe.imitate("Pendulum-v1", [], folder=place)
 
 
 def test_a_disk_that_is_full_from_the_start_is_called_that(

@@ -30,7 +30,7 @@ AMOUNT = ([0.0, 0.5, 1e9], [-1e-9, NAN, INF])
 POSITIVE = ([1e-9, 3.0], [0.0, -0.1, NAN, INF])
 SHARE = ([0.0, 0.5, 1.0], [-1e-9, 1.0001, NAN])
 LOG_STD = ([-20.0, -0.5, 2.0], [-20.1, 2.1, NAN, -INF])
-NAME = (["hopper", "my-runs.2", "ä_1"], ["", ".", "..", "a/b", "a b", "a,b"])
+NAME = (["hopper", "my-runs.2", "ä_1", "n" * 100], ["", ".", "..", "a/b", "a b", "a,b", "n" * 101, "ä" * 51])
 
 # By key: values at the edge of what it takes, and values just outside.
 EDGES: dict[str, tuple[list[Any], list[Any]]] = {
@@ -84,6 +84,7 @@ EDGES: dict[str, tuple[list[Any], list[Any]]] = {
     "evaluation.every": COUNT,
     "evaluation.episodes": COUNT,
     "tracking.artifact_mb": ([0.0, 1e6], [-1.0, NAN]),
+    "tracking.project": (["gailfe", "my project.1", "p" * 128], ["", "p" * 129, *(f"a{c}b" for c in "/\\#?%:")]),
     "tracking.mode": (["offline", "online"], ["disabled", "Online"]),
 }
 NAMES_AND_WORDS = {key for key, (taken, _) in EDGES.items() if isinstance(taken[0], str)}

@@ -9,14 +9,19 @@ from pathlib import Path
 
 import pytest
 from algorithms import rows, run, run_killed_after, small_run, weights
+from filelock import FileLock
 from helpers import compose
 from run_folders import make_run
 
+from analysis.report_runs import read_files
 from analysis.runs import read_run
 from expert.experts import make_expert
+from gailfe.artifacts import main
 from gailfe.config.keys import ConfigError
+from gailfe.pipeline import HOLDER, RunIsBusy, held
 from gailfe.storage.checkpoint import CheckpointError
 from gailfe.storage.finished import read_summary, write_summary
+from gailfe.storage.locks import run_lock
 from gailfe.storage.progress import Progress
 from gailfe.storage.recipe import is_finished, run_recipe
 from gailfe.storage.store import ArtifactError, Store
@@ -110,6 +115,45 @@ def test_the_checkpoint_of_another_run_is_refused_by_what_differs(killed: Path, 
         run(small_run("gailfe"), killed)
 
 
+def test_a_finished_run_that_goes_on_is_whole_and_not_finished(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture, capsys: pytest.CaptureFixture[str]
+) -> None:
+    folder = run(small_run("gail", "env.num_iterations=4"), tmp_path / "run")
+    (tmp_path / "artifacts").mkdir()
+    verify = ["verify", f"runs={tmp_path}", f"artifacts={tmp_path / 'artifacts'}"]
+    checkpoints = [folder / "checkpoint/state.pt", folder / "checkpoint/state_before.pt"]
+    contents = [path.read_bytes() for path in checkpoints]
+    for path in checkpoints:
+        flip(path)
+    with pytest.raises(CheckpointError):
+        run(small_run("gail"), folder)
+    assert main(verify) == 0
+    assert "1 finished runs: none damaged" in capsys.readouterr().out, "it has not gone on"
+    for path, content in zip(checkpoints, contents, strict=True):
+        path.write_bytes(content)
+    run_killed_after(1, small_run("gail"), folder)
+    assert len(rows(folder)) == 5
+    assert main(verify) == 0
+    assert "0 finished runs: none damaged" in capsys.readouterr().out
+    caplog.clear()
+    assert read_run(folder) is not None
+    assert caplog.text == ""
+    files = read_files(folder)
+    assert files is not None
+    assert not files.finished
+
+
+@pytest.mark.parametrize("holder", [None, b"\xff\xfe"])
+def test_who_holds_a_run_is_unknown_where_its_file_is_gone_or_damaged(
+    holder: bytes | None, tmp_path: Path
+) -> None:
+    if holder is not None:
+        (tmp_path / HOLDER).write_bytes(holder)
+    refused = pytest.raises(RunIsBusy, match="process of unknown number")
+    with FileLock(run_lock(tmp_path)), refused, held(tmp_path, wait=False):
+        pass
+
+
 class Killed(BaseException):
     """The end of a process, as far as a test can have it."""
 
@@ -191,8 +235,8 @@ WAYS: dict[str, Callable[[Path], object]] = {
 def test_a_finished_run_with_a_damaged_file_is_not_called_finished(
     name: str, way: Callable[[Path], object], tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
-    for held in HELD:
-        (tmp_path / held).write_text('{"seed": 0}')
+    for name_held in HELD:
+        (tmp_path / name_held).write_text('{"seed": 0}')
     (tmp_path / "checkpoint").mkdir()
     (tmp_path / "checkpoint/state_before.pt").touch()
     write_summary(tmp_path, {"iterations": 6, "stopped_early": False})

@@ -90,6 +90,17 @@ def test_a_store_of_experts_trained_elsewhere_alone_has_a_table_and_no_figure(
     assert not (tmp_path / "out").exists()
 
 
+@pytest.mark.parametrize("name", ["manifest.json", "evaluation.json", "curve.csv"])
+@pytest.mark.parametrize("content", [b"", b"{", b"[1]", b"null", b"{}", b"\xff", b"a,b\n1,2\n"])
+def test_an_expert_with_a_damaged_file_is_named_and_left_out(
+    name: str, content: bytes, artifacts: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    damaged = artifacts / "experts" / "hopper-0"
+    (damaged / name).write_bytes(content)
+    assert [(e.env_id, e.settings["seed"]) for e in load_experts(artifacts)] == [("Ant-v5", 0), ("Hopper-v5", 1)]
+    assert f"skipped {damaged}: a file is damaged" in caplog.text
+
+
 def test_a_store_without_experts_and_a_wrong_key_are_told(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:

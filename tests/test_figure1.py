@@ -207,6 +207,43 @@ def test_callback_draws_into_the_sweeps_folder_and_logs_what_it_wrote(tmp_path, 
     assert {record.name for record in caplog.records} == {"analysis.callback"}  # and nothing about fonts
 
 
+DAMAGES: dict[str, tuple[str, bytes, int]] = {  # of one run of three, and how many are drawn
+    "rows are no text": ("metrics.csv", b"iteration,env_steps\n1,1024\n\xff,2048\n", 2),
+    "rows are no table": ("metrics.csv", b"iteration,env_steps\n1,1024\n2,2048,3\n", 2),
+    "configuration is no text": ("config.yaml", b"\xff", 2),
+    "seed is text": ("config.yaml", b"env: {name: hopper}\nalgo: {name: gail}\nseed: one\n", 2),
+    "budget is text": ("config.yaml", b"env: {name: hopper, num_iterations: x}\nalgo: {name: gail}\nseed: 1\n", 2),
+    "expert is a list": ("expert.json", b"[1]", 3),
+    "expert's return is text": ("expert.json", b'{"eval_return_mean": "much"}', 3),
+    "expert is no text": ("expert.json", b"\xff", 3),
+}
+
+
+@pytest.mark.parametrize(("name", "content", "drawn"), DAMAGES.values(), ids=DAMAGES)
+def test_a_damaged_run_is_named_and_costs_a_sweep_neither_its_figure_nor_its_report(
+    name: str, content: bytes, drawn: int, tmp_path, caplog
+):
+    folders = [make_run(tmp_path, seed=seed) for seed in range(3)]
+    (folders[1] / name).write_bytes(content)
+    config = OmegaConf.create({"hydra": {"sweep": {"dir": str(tmp_path)}, "job": {"name": "run"}}})
+    caplog.set_level("INFO")
+    DrawAfterSweep(formats=["png"]).on_multirun_end(config)
+    assert str(folders[1] / name) in caplog.text
+    assert "is not drawn" not in caplog.text
+    assert "is not written" not in caplog.text
+    assert (tmp_path / "figure1.png").exists()
+    assert (tmp_path / "report.html").exists()
+    of_runs = load_curves(tmp_path).query("algo != 'expert'")
+    assert len(set(of_runs["seed"])) == drawn
+
+
+def test_where_every_run_is_damaged_the_figure_is_refused_by_name(tmp_path, capsys):
+    metrics = make_run(tmp_path) / "metrics.csv"
+    metrics.write_bytes(b"\xff")
+    assert main([f"runs={tmp_path}"]) == 1
+    assert str(metrics) in capsys.readouterr().err
+
+
 def test_callback_with_nothing_to_draw_warns_and_says_what_to_do(tmp_path, caplog):
     config = OmegaConf.create({"hydra": {"sweep": {"dir": str(tmp_path / "absent")}, "job": {"name": "run"}}})
     DrawAfterSweep().on_multirun_end(config)

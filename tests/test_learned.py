@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Callable
 from dataclasses import asdict
 from pathlib import Path
 
@@ -13,6 +14,7 @@ from algorithms import run, run_killed_after, small_run, weights
 from helpers import compose, gaussian
 from omegaconf import OmegaConf
 
+import gailfe
 from expert.collect import make_demonstrations
 from expert.demonstrations import load_demonstrations
 from expert.experts import expert_of, make_expert
@@ -20,7 +22,7 @@ from gailfe.envs.evaluation import FRESH_SEED, Evaluator
 from gailfe.evaluate import main
 from gailfe.learned import load_learned
 from gailfe.nn.policy_file import read_policy, save_policy, saved_iteration
-from gailfe.storage.store import Store
+from gailfe.storage.store import ArtifactError, Store
 
 Captured = pytest.CaptureFixture[str]
 
@@ -75,13 +77,54 @@ def test_a_run_that_was_killed_is_evaluated_as_far_as_it_came(killed: Path, caps
     [
         ("config.yaml", "must be the folder of a run"),
         ("policy.safetensors", "the first one after 2 iterations"),
-        ("policy.json", "can't be loaded"),
+        ("policy.json", "policy.json can't be read"),
     ],
 )
 def test_what_a_run_lacks_is_named(missing: str, said: str, killed: Path, capsys: Captured) -> None:
     (killed / missing).unlink()
     assert main([f"run={killed}"]) == 1
     assert said in capsys.readouterr().err
+
+
+Change = Callable[[bytes], bytes]
+DAMAGES: dict[str, tuple[str, Change]] = {
+    "a bit of the weights": (
+        "policy.safetensors",
+        lambda content: content[:-9] + bytes([content[-9] ^ 4]) + content[-8:],
+    ),
+    "weights cut": ("policy.safetensors", lambda content: content[:-9]),
+    "another architecture": ("policy.json", lambda content: content.replace(b"tanh", b"relu")),
+    "architecture is a list": ("policy.json", lambda content: b"[1]"),
+    "architecture is null": ("policy.json", lambda content: b"null"),
+    "architecture is no text": ("policy.json", lambda content: b"\xff" + content),
+    "configuration is no text": ("config.yaml", lambda content: b"\xff" + content),
+    "configuration is no YAML": ("config.yaml", lambda content: b"{" + content),
+    "configuration is a list": ("config.yaml", lambda content: b"[1]"),
+    "configuration without algo": ("config.yaml", lambda content: content.replace(b"\nalgo:", b"\nalgx:")),
+    "configuration without env": ("config.yaml", lambda content: content.replace(b"\nenv:", b"\nenx:")),
+    "environment is text": (
+        "config.yaml",
+        lambda content: b"env: hopper\nalgo: {name: gail}\ncheckpoint_every: 2",
+    ),
+    "expert's record is a list": ("expert.json", lambda content: b"[1]"),
+    "expert's record has text": ("expert.json", lambda content: b'{"eval_return_mean": "much"}'),
+    "expert's record is no text": ("expert.json", lambda content: b"\xff" + content),
+}
+
+
+@pytest.mark.parametrize(("name", "change"), DAMAGES.values(), ids=DAMAGES)
+def test_a_damaged_file_is_named_and_nothing_is_published(
+    name: str, change: Change, killed: Path, tmp_path: Path, capsys: Captured
+) -> None:
+    whole = (killed / name).read_bytes()
+    (killed / name).write_bytes(change(whole))
+    assert (killed / name).read_bytes() != whole
+    assert main([f"run={killed}", "episodes=1", f"publish={tmp_path / 'expert'}"]) == 1
+    said = capsys.readouterr().err
+    assert said.startswith(f"error: {killed}")
+    assert f"{name} can't be read: " in said or f"it and {name} are not what its checksum says" in said
+    assert said.count("\n") == 1
+    assert not (tmp_path / "expert").exists()
 
 
 def test_a_finished_run_whose_policy_was_changed_is_refused(tmp_path: Path, capsys: Captured) -> None:
@@ -92,6 +135,8 @@ def test_a_finished_run_whose_policy_was_changed_is_refused(tmp_path: Path, caps
     save_policy(folder, policy, 6)
     assert main([f"run={folder}"]) == 1
     assert "policy.safetensors is missing or is not what summary.json says" in capsys.readouterr().err
+    with pytest.raises(ArtifactError, match=r"policy\.safetensors is missing or is not what summary\.json says"):
+        gailfe.load_policy(folder)
     save_policy(folder, policy, 8)  # as a run does that goes on with a larger budget
     assert load_learned(folder).iteration == 8
 

@@ -15,8 +15,10 @@ from run_folders import write_hydras
 
 import gailfe.reporting
 from gailfe.algorithms.imitation import Imitator
+from gailfe.config.keys import Refusal
 from gailfe.config.schema import Config
 from gailfe.storage.recipe import run_recipe
+from gailfe.storage.wandb_artifacts import Input
 from gailfe.storage.wandb_run import Sections, group_of, start_wandb, summary_of
 from gailfe.training import train
 
@@ -70,6 +72,27 @@ def test_runs_whose_folders_names_are_cut_have_a_group_without_their_seed(tmp_pa
         write_hydras(folder, [f"seed={seed}", "algo.gamma=0.9", "algo.gae_lambda=0.9"], None)
         groups.add(group_of(config, folder))
     assert groups == {"figure1/hopper/gail/algo.gae_lambda=0.9,algo.gamma=0.9"}
+
+
+def test_long_names_are_cut_where_wandb_wants_short_tags(tmp_path: Path) -> None:
+    config = compose("algo=gail", "env=hopper", f"study={'s' * 100}", "tracking=wandb")
+    run = start_wandb(config, tmp_path, "0" * 16, Sections({}))
+    run.finish()
+    assert set(run.tags) == {"s" * 64, "figure1", "hopper", "gail"}
+
+
+def test_what_wandb_refuses_ends_in_a_sentence_that_says_how_to_go_on_without_it(tmp_path: Path) -> None:
+    config = compose("algo=gail", "env=hopper", "tracking=wandb")
+    config.tracking.project = "a/b"
+    with pytest.raises(Refusal, match=r"Invalid project name 'a/b'.*With tracking=none"):
+        start_wandb(config, tmp_path, "0" * 16, Sections({}))
+
+
+def test_wandb_takes_the_name_of_an_artifact_of_any_environment() -> None:
+    import wandb
+
+    name = Input("expert", "0" * 64, Path(), []).name("läufer" + "x" * 90)
+    assert wandb.Artifact(name, "expert").name == name
 
 
 def test_samples_are_d_as_it_is_now_and_draw_no_random_number() -> None:

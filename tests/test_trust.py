@@ -14,13 +14,13 @@ import numpy as np
 import pytest
 import torch
 from helpers import compose, unit_box
-from safetensors import SafetensorError
 
 from expert.experts import expert_of
 from expert.import_demonstrations import main
 from gailfe.config.keys import ConfigError
 from gailfe.nn.policy_file import ARCHITECTURE, WEIGHTS, load_policy
 from gailfe.storage.checkpoint import CheckpointError, load_checkpoint, save_checkpoint
+from gailfe.storage.store import ArtifactError
 
 CONF = Path(__file__).parent / "conf"
 KEY = "0123456789abcdef" * 2 + "01234567"  # as long as one of W&B's
@@ -72,7 +72,7 @@ def test_a_checkpoint_or_a_policy_that_holds_a_pickle_runs_nothing(tmp_path: Pat
         load_checkpoint(path)
     (tmp_path / ARCHITECTURE).write_text('{"hidden_sizes": [4], "activation": "tanh"}')
     torch.save({"weight": bomb}, tmp_path / WEIGHTS)
-    with pytest.raises(SafetensorError):
+    with pytest.raises(ArtifactError, match=r"policy\.safetensors can't be read"):
         load_policy(tmp_path, 11, unit_box(3))
     assert not bomb.file.exists()
 

@@ -3,9 +3,7 @@
 from __future__ import annotations
 
 import hashlib
-import os
 import re
-import shutil
 from collections.abc import Collection, Mapping
 from pathlib import Path
 from typing import Any
@@ -13,7 +11,6 @@ from typing import Any
 from hydra.core.override_parser.overrides_parser import OverridesParser
 from omegaconf import DictConfig, OmegaConf
 
-from gailfe.config.keys import ConfigError
 from gailfe.config.overrides import key_of
 
 CONF = Path(__file__).resolve().parents[2] / "conf"  # beside the package, in every working directory
@@ -98,25 +95,6 @@ def _folder(*, _root_: DictConfig) -> str:
     if _root_.hydra.job.name == "run":
         return f"{_root_.paths.runs}/{_root_.study}"
     return f"{_root_.paths.artifacts}/logs/{_root_.hydra.job.name}"
-
-
-def check_paths(paths: Mapping[str, str]) -> None:
-    """Refuse a folder of `paths.*` that is not named or can't be written, before anything is made there.
-
-    Raises:
-        ConfigError: naming the key, the value and what is in the way.
-    """
-    for name, value in paths.items():
-        if not value.strip():
-            raise ConfigError(f"paths.{name}={value!r} must be the path of a folder, not empty")
-        folder = Path(value).absolute()
-        there = next(path for path in (folder, *folder.parents) if path.exists())
-        if not there.is_dir():
-            raise ConfigError(f"paths.{name}={value} must be a folder that can be written: {there} is no folder")
-        if not os.access(there, os.W_OK | os.X_OK):
-            raise ConfigError(f"paths.{name}={value} must be a folder that can be written: {there} can't be")
-        if shutil.disk_usage(there).free == 0:
-            raise ConfigError(f"paths.{name}={value} must be a folder that can be written: the disk is full")
 
 
 def register_resolvers() -> None:

@@ -48,8 +48,10 @@ SIZES = Valid(
     "a list of layer sizes, each at least 1 and at most 2**16",
 )
 FOLDER_NAME = Valid(
-    lambda value: re.fullmatch(r"[\w.-]+", value) is not None and value.strip(".") != "",
-    "the name of a folder: letters, digits, '_', '-' and '.' only",
+    lambda value: (
+        re.fullmatch(r"[\w.-]+", value) is not None and value.strip(".") != "" and len(value.encode()) <= 100
+    ),
+    "the name of a folder: letters, digits, '_', '-' and '.' only, at most 100 bytes",
 )
 
 

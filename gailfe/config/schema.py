@@ -35,6 +35,10 @@ WRAPPERS = Valid(
     lambda value: all(_is_wrapper(wrapper) for wrapper in value),
     "a list of import paths, or of mappings with _target_, an import path, and the wrapper's arguments by name",
 )
+PROJECT = Valid(
+    lambda value: re.fullmatch(r"[^/\\#?%:]{1,128}", value) is not None,
+    "1 to 128 characters, none of them / \\ # ? % :",
+)
 DEVICE = Valid(lambda value: re.fullmatch(r"cpu|cuda(:\d+)?", value) is not None, "cpu, cuda, or cuda:<number>")
 
 
@@ -132,7 +136,7 @@ class TrackingConfig:
     name: str = key("the option of conf/tracking/")
     wandb: bool = key("whether a W&B run is written")
     mode: str = key("where it goes: to the run's folder, or to W&B's server at once", one_of("offline", "online"))
-    project: str = key("W&B project")
+    project: str = key("W&B project", PROJECT)
     entity: str | None = key("W&B team or user; null: your default")
     videos: bool = key("whether the policy is filmed at the start, in the middle and at the end")
     artifact_mb: float = key("largest expert or dataset that is uploaded as files [MB]", NOT_NEGATIVE)

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import contextlib
 import heapq
-import json
 import math
 import time
 from collections.abc import Iterator, Mapping, Sequence
@@ -14,8 +13,9 @@ from typing import Any
 
 from gailfe.config.overrides import key_of, short_keys
 from gailfe.processes.following import REPORTS
-from gailfe.storage.names import EXPERT_RECORD
 from gailfe.storage.progress import Report, read_report
+from gailfe.storage.records import expert_return
+from gailfe.storage.store import ArtifactError
 
 WAITING, DONE, FAILED, STOPPED = "waiting", "done", "failed", "stopped"  # states; any other is a stage
 
@@ -101,8 +101,8 @@ class Jobs:
                     job.report, job.seen, job.stamp = read_report(path), now, stamp
                     self._measure(number, job.report)
             if job.expert is None and job.folder is not None and job.state == "imitation":
-                with contextlib.suppress(OSError, ValueError, TypeError, KeyError):  # own data may lack it
-                    job.expert = float(json.loads((job.folder / EXPERT_RECORD).read_text())["eval_return_mean"])
+                with contextlib.suppress(ArtifactError):  # what reads it for the run's sake names the damage
+                    job.expert = expert_return(job.folder)
         for number, path in _numbered(self._folder):
             job = self.jobs.setdefault(number, Job(f"job {number}"))
             if job.ending is None:

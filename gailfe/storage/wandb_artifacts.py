@@ -9,6 +9,7 @@ the checksums of its files. Offline, the files stay where they are, and `wandb s
 from __future__ import annotations
 
 import logging
+import re
 import shutil
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
@@ -41,7 +42,8 @@ class Input:
 
     def name(self, env: str) -> str:
         """Return what W&B calls it."""
-        return f"{self.kind}-{env}-{self.key[:12]}"
+        ascii_only = re.sub(r"[^A-Za-z0-9_.-]", "_", env)  # which W&B wants, and folders don't
+        return f"{self.kind}-{ascii_only}-{self.key[:12]}"
 
 
 def expert_input(key: str, folder: Path, metadata: dict[str, Any]) -> Input:

@@ -6,7 +6,6 @@ What stands as `d_policy` in metrics.csv is `discriminator/d_policy` in W&B, whi
 from __future__ import annotations
 
 import hashlib
-import json
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict
 from pathlib import Path
@@ -14,9 +13,9 @@ from typing import Any
 
 import numpy as np
 
-from gailfe.config.keys import ConfigError
+from gailfe.config.keys import ConfigError, Refusal
 from gailfe.config.schema import Config, TrackingConfig
-from gailfe.storage.names import EXPERT_RECORD
+from gailfe.storage.records import EVALUATED
 from gailfe.storage.run_names import overrides_of
 from gailfe.storage.tracking import FIRST_COLUMNS, LAST_COLUMNS, Row
 
@@ -26,8 +25,12 @@ RETURN = tuple(name for name in FIRST_COLUMNS if name not in (*AXES, *SPEED))
 OTHERS = "algorithm"  # the section of what an algorithm measures and puts into no section
 EXPERT = "return/expert"  # the same in every row, so that a panel can draw it as a line
 VIDEO = "policy/video"
-EVALUATED = "eval_return_mean"
+LONGEST_TAG = 64  # characters; W&B allows no more
 BINS = 50  # of a histogram
+
+
+class TrackingError(Refusal, RuntimeError):
+    """W&B refuses to start a run."""
 
 
 class Sections:
@@ -84,7 +87,7 @@ def start_wandb(config: Config, folder: Path, run_id: str, sections: Sections) -
         group=group,
         job_type=config.algo.name,
         name=f"{config.env.name}/{config.algo.name}/{folder.name}",
-        tags=list(dict.fromkeys([config.study, config.experiment, config.env.name, config.algo.name])),
+        tags=[config.study, config.experiment, config.env.name, config.algo.name],
         config=asdict(config),
     )
     run.define_metric("iteration", hidden=True)
@@ -105,19 +108,30 @@ def group_of(config: Config, folder: Path) -> str:
     return group if len(group) <= 128 else f"{group[:115]}-{hashlib.sha256(group.encode()).hexdigest()[:12]}"
 
 
-def init(tracking: TrackingConfig, folder: Path, **arguments: Any) -> Any:
-    """`wandb.init` as `tracking` has it, with the files in `folder`; a run of the same id goes on."""
+def init(tracking: TrackingConfig, folder: Path, tags: Sequence[str], **arguments: Any) -> Any:
+    """`wandb.init` as `tracking` has it, with the files in `folder`; a run of the same id goes on.
+
+    Raises:
+        TrackingError: if W&B refuses to start the run.
+    """
     import wandb
 
-    return wandb.init(
-        project=tracking.project,
-        entity=tracking.entity,
-        mode=tracking.mode,  # type: ignore[arg-type]  # see checks.py
-        dir=folder,
-        resume="allow",
-        settings=wandb.Settings(console="off", silent=True),
-        **arguments,
-    )
+    try:
+        return wandb.init(
+            project=tracking.project,
+            entity=tracking.entity,
+            mode=tracking.mode,  # type: ignore[arg-type]  # see checks.py
+            dir=folder,
+            resume="allow",
+            tags=list(dict.fromkeys(tag[:LONGEST_TAG] for tag in tags)),
+            settings=wandb.Settings(console="off", silent=True),
+            **arguments,
+        )
+    except (wandb.Error, ValueError) as error:  # those of its checks of arguments are ValueErrors
+        told = " ".join(str(error).split())
+        raise TrackingError(
+            f"W&B can't start a run in {folder}: {told}. With tracking=none the same command goes on without W&B"
+        ) from error
 
 
 def histogram(values: np.ndarray) -> Any:
@@ -128,13 +142,6 @@ def histogram(values: np.ndarray) -> Any:
     return wandb.Histogram(
         np_histogram=np.histogram(values, bins=BINS, range=(0.0, 1.0) if probabilities else None)
     )
-
-
-def expert_return(folder: Path) -> float | None:
-    """Return what the expert of the run in `folder` achieves; None where that isn't known."""
-    path = folder / EXPERT_RECORD
-    found = json.loads(path.read_text()).get(EVALUATED) if path.exists() else None
-    return None if found is None else float(found)
 
 
 def summary_of(rows: Sequence[Row], expert: float | None) -> dict[str, float]:
