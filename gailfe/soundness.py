@@ -100,5 +100,6 @@ def _spoilt_tensors(learner: Learner) -> Iterator[str]:
             if not math.isfinite(parameter.sum().item()):
                 yield key
         for key, buffer in network.named_buffers(name):
-            if math.isnan(buffer.sum().item()):  # bounds of an action space may be infinite
+            bound = key.endswith((".low", ".high"))  # of an action space, which may be infinite
+            if not bound and not math.isfinite(buffer.sum().item()):
                 yield key

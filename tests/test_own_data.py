@@ -190,8 +190,14 @@ def test_what_is_assumed_about_an_episode_is_said(
     ("key", "change", "said"),
     [
         ("observations", lambda o: o[:, :5], r"episode 0: observations have shape \(21, 5\), must be \(T, 11\)"),
-        ("actions", lambda a: a * np.inf, "episode 0: actions must be finite, got NaN or infinity in step 0"),
-        ("observations", nan_in_row_7, "episode 0: observations must be finite, got NaN or infinity in step 7"),
+        ("actions", lambda a: a * np.inf, "episode 0: actions must be finite, .*got -?inf in step 0"),
+        ("observations", nan_in_row_7, "episode 0: observations must be finite, .*got nan in step 7"),
+        (
+            "observations",
+            lambda o: o * 1e200,
+            r"observations must be .*at most 1e15 .*e\+\d+ in step 0",
+        ),
+        ("rewards", lambda r: r + 1e200, r"episode 0: rewards must be .*got 1e\+200 in step 0"),
         (
             "actions",
             lambda a: np.where(np.arange(20)[:, None] == 5, 1.5, a),
