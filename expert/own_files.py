@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import gymnasium
+import h5py
 from minari import MinariDataset
 from minari.dataset.minari_storage import METADATA_FILE_NAME
 
@@ -66,7 +67,28 @@ def open_dataset(config: Config, key: str, path: str) -> MinariDataset:
     except Exception as error:  # Minari asserts, and raises what its formats raise
         raise ConfigError(f"demonstrations.{key}={path} can't be opened by Minari: {error}") from error
     check_spaces(config, key, path, dataset)
+    _check_count(key, path, folder, len(dataset))
     return dataset
+
+
+def _check_count(key: str, path: str, folder: Path, told: int) -> None:
+    """Refuse metadata that tell of other episodes than there are: Minari would leave some out without a word."""
+    data = folder / "main_data.hdf5"
+    try:
+        if not data.exists():  # of Minari's other format, Arrow: a folder an episode
+            found = sum(entry.is_dir() and entry.name.isdigit() for entry in folder.iterdir())
+        elif data.stat().st_size == 0:  # nothing was added yet
+            found = 0
+        else:
+            with h5py.File(data) as file:
+                found = len(file)
+    except Exception as error:  # HDF5 raises more than OSError where a file is damaged
+        raise ConfigError(f"demonstrations.{key}={path}: {data} can't be read: {error}") from error
+    if told != found:
+        raise ConfigError(
+            f"demonstrations.{key}={path}: {folder / METADATA_FILE_NAME} has total_episodes={told}, which must be "
+            f"{found}, the number of episodes beside it: one of these files is damaged, so get the dataset again"
+        )
 
 
 def check_spaces(config: Config, key: str, name: str, dataset: MinariDataset) -> None:

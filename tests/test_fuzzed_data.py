@@ -128,6 +128,7 @@ def learned_from(dataset: Path) -> None:
     except ConfigError as error:
         said = str(error)
     else:
+        assert len(expert) == EPISODES
         assert not any(absurd(t.observations).any() or absurd(t.actions).any() for t in expert)
     assert said.startswith(f"demonstrations.dataset={dataset}")
 

@@ -214,6 +214,16 @@ def test_an_episode_that_cannot_be_learned_from_is_refused_by_number(
         load(make_config(edited(datasets / "mine-v0", tmp_path / "edited", key, change)))
 
 
+def test_metadata_that_tell_of_other_episodes_than_there_are_are_refused(datasets: Path, tmp_path: Path) -> None:
+    mine = Path(shutil.copytree(datasets / "mine-v0", tmp_path / "mine"))
+    path = mine / "data/metadata.json"
+    metadata = json.loads(path.read_text())
+    for told in (2, 5):  # the checksum does not cover them
+        path.write_text(json.dumps({**metadata, "total_episodes": told}))
+        with pytest.raises(ConfigError, match=rf"metadata\.json has total_episodes={told}, which must be 4,"):
+            check_own_data(make_config(mine))
+
+
 def test_another_content_is_another_recipe_and_another_place_is_not(datasets: Path, tmp_path: Path) -> None:
     mine = datasets / "mine-v0"
     moved = Path(shutil.copytree(mine, tmp_path / "moved"))
