@@ -53,6 +53,7 @@ class SweepReport(Callback):
         """
         composition_done()
         _check_paths(config)
+        _check_jobs_at_a_time(config.hydra.launcher)
         if not enumerates(config.hydra):
             _start_study(config)
             self._begin(config)
@@ -153,6 +154,13 @@ def _check_paths(config: DictConfig) -> None:
         check_paths(config.paths)
     except ConfigError as error:
         raise SystemExit(f"error: {error}") from error
+
+
+def _check_jobs_at_a_time(launcher: DictConfig) -> None:
+    if launcher.get("n_jobs") == 0:
+        raise SystemExit(
+            "error: hydra.launcher.n_jobs=0 must be the number of jobs at a time, at least 1, or -1, one a core"
+        )
 
 
 def _announced(path: Path) -> dict[str, Any]:
