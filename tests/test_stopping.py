@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 import re
-import shutil
 import signal
 import subprocess
 import time
@@ -227,9 +226,8 @@ CHOICE = ["expert.finalist_episodes=1", "expert.final_eval_episodes=1"]
     ],
 )
 def test_a_signal_ends_a_collection_after_its_episode_and_says_that_it_begins_again(
-    sweep: list[str], number: signal.Signals, folder: Path, whole: list[Path], tmp_path: Path
+    sweep: list[str], number: signal.Signals, tmp_path: Path
 ) -> None:
-    shutil.copytree(folder / "artifacts/experts", tmp_path / "artifacts/experts")
     process = start("gailfe.run", tmp_path, *sweep, *GAIL, *ENDLESS)
     wait_for(process, lambda: list(tmp_path.glob("artifacts/demonstrations/*.partial")))
     process.send_signal(number)
