@@ -19,7 +19,7 @@ import h5py
 import numpy as np
 
 from gailfe.config.arguments import CommandError
-from gailfe.envs.trajectory import Trajectory
+from gailfe.envs.trajectory import SANE, Trajectory, absurd
 
 if TYPE_CHECKING:  # --help does not wait for it
     from gymnasium.spaces import Box
@@ -97,10 +97,9 @@ def check_arrays(arrays: dict[str, np.ndarray], observation: Box, action: Action
         if key in ENDS and not np.isin(array, (0, 1)).all():
             raise LayoutError(f"{key} must be boolean, or 0 and 1; got {array[~np.isin(array, (0, 1))][0]}")
     for key, array in arrays.items():
-        if not np.isfinite(array).all():
-            raise LayoutError(
-                f"{key} must be finite, got NaN or infinity in {_place(arrays, ~np.isfinite(array))}"
-            )
+        wrong = absurd(array)
+        if wrong.any():
+            raise LayoutError(f"{key} must be {SANE}, got {array[wrong][0]} in {_place(arrays, wrong)}")
     beyond = outside(arrays["actions"], action)
     if beyond.any():
         raise LayoutError(refusal(action, arrays["actions"][first_row(beyond)], _place(arrays, beyond)))

@@ -12,6 +12,7 @@ from gailfe.config.schema import Config
 from gailfe.envs.evaluation import Evaluator
 from gailfe.envs.vector import VectorEnv
 from gailfe.nn.policy_file import ARCHITECTURE, WEIGHTS, load_policy
+from gailfe.processes.stopping import check_asked
 from gailfe.storage.names import EVALUATION
 
 log = logging.getLogger(__name__)
@@ -37,12 +38,16 @@ def choose_expert(config: Config, env: VectorEnv, folder: Path, curve: list[dict
 
     Returns:
         What the expert achieves in fresh episodes, from initial states that chose nothing, and its iteration.
+
+    Raises:
+        Stopped: if this process was asked to stop.
     """
     settings = config.expert
     finalists = sorted((row for row in curve if "eval_return_mean" in row), key=_reliable_return, reverse=True)
     evaluator = Evaluator(config.env, settings.finalist_episodes, settings.seed + SELECTION_SEED)
     scores = {}
     for row in finalists[: settings.finalists]:
+        check_asked("compares the finalists again")
         iteration = int(row["iteration"])
         policy = load_policy(checkpoint_folder(folder, iteration), env.observation_dim, env.action_space)
         scores[iteration] = _reliable_return(evaluator(policy).metrics)

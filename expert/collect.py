@@ -27,6 +27,7 @@ from gailfe.envs.trajectory import Demonstrations, Trajectory
 from gailfe.envs.vector import VectorEnv
 from gailfe.nn.acting import Act
 from gailfe.nn.policy_file import load_policy
+from gailfe.processes.stopping import check_asked
 from gailfe.storage.files import write_json
 from gailfe.storage.progress import Progress
 from gailfe.storage.store import Store, artifact_key
@@ -49,6 +50,7 @@ def make_demonstrations(config: Config, store: Store, expert_folder: Path) -> Pa
         config.env.name,
         demonstrations_recipe(config),
         lambda folder: _collect_into(config, expert_folder, folder),
+        check_asked,
     )
 
 
@@ -129,10 +131,15 @@ def initial_state_seeds(settings: CollectConfig) -> list[int]:
 
 
 def _episodes(env: VectorEnv, act: Act) -> Iterator[Trajectory]:
-    """Yield episodes without end, from a single environment that resets itself."""
+    """Yield episodes without end, from a single environment that resets itself.
+
+    Raises:
+        Stopped: if this process was asked to stop.
+    """
     episodes = Episodes(1, env.id)
     latest = env.reset()
     while True:
+        check_asked("collects the demonstrations again")
         steps: list[tuple[np.ndarray, ...]] = []
         ended = False
         while not ended:

@@ -25,7 +25,7 @@ length_mean, failures (by the annotator).
 """
 
 
-@command(USAGE)
+@command(USAGE, listens=False)
 def main(config: Config) -> None:
     check_annotator(config.annotator, config.env)
     folder = make_expert(config, Store(Path(config.paths.artifacts)))

@@ -13,11 +13,12 @@ from pathlib import Path
 from typing import Any, ClassVar
 
 from gailfe.config import schema
-from gailfe.config.keys import AT_LEAST_ONE, ConfigError, key
+from gailfe.config.keys import ENVIRONMENTS, ConfigError, key
 from gailfe.config.targets import Target, target_class
 from gailfe.envs.making import spaces_of
 from gailfe.nn.acting import CanAct
 from gailfe.nn.policy_file import load_policy
+from gailfe.processes.stopping import check_asked
 from gailfe.storage.files import write_json
 from gailfe.storage.names import EVALUATION
 from gailfe.storage.store import Store
@@ -29,7 +30,7 @@ log = logging.getLogger(__name__)
 class ExpertConfig(Target):
     """The keys that every expert has."""
 
-    eval_episodes: int = key("episodes of an evaluation, in training and before stage 2", AT_LEAST_ONE)
+    eval_episodes: int = key("episodes of an evaluation, in training and before stage 2", ENVIRONMENTS)
 
 
 class Expert(ABC):
@@ -66,7 +67,7 @@ class Expert(ABC):
 
     def make(self, store: Store) -> Path:
         """Return the expert's folder, with its evaluation; make it now if the store lacks it."""
-        return store.get("experts", self.config.env.name, self.recipe(), self.fill)
+        return store.get("experts", self.config.env.name, self.recipe(), self.fill, check_asked)
 
     def existing(self, store: Store) -> Path | None:
         """Return the expert's folder as `make` does, but only if it is there; None otherwise."""

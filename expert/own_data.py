@@ -2,33 +2,27 @@
 
 from __future__ import annotations
 
-import hashlib
 import logging
-import os
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import asdict
-from pathlib import Path
 from typing import Any
 
-import gymnasium
 import numpy as np
 from minari import MinariDataset
 from minari.dataset.episode_data import EpisodeData
-from minari.dataset.minari_storage import METADATA_FILE_NAME
 
 from expert.annotators import Reference, make_annotator
 from expert.arrays import first_row
 from expert.contamination import contamination_recipe
+from expert.own_files import check_spaces, checksum, configured, data_folder, open_dataset
 from gailfe.config.keys import ConfigError
 from gailfe.config.schema import Config
-from gailfe.envs.actions import action_shape, as_actions, clipped, described, outside, refusal, same_kind
+from gailfe.envs.actions import action_shape, as_actions, clipped, outside, refusal
 from gailfe.envs.making import Spaces, spaces_of
-from gailfe.envs.trajectory import Demonstrations, Trajectory
+from gailfe.envs.trajectory import SANE, Demonstrations, Trajectory, absurd
 
 log = logging.getLogger(__name__)
-
-KEYS = ("dataset", "failed_dataset")
 
 
 def check_own_data(config: Config) -> None:
@@ -37,8 +31,8 @@ def check_own_data(config: Config) -> None:
     Raises:
         ConfigError: if there is no such dataset, or its spaces are not the environment's, naming both shapes.
     """
-    for key, path in _configured(config).items():
-        _open(config, key, path)
+    for key, path in configured(config).items():
+        open_dataset(config, key, path)
 
 
 def own_data_recipe(config: Config) -> dict[str, Any]:
@@ -46,7 +40,7 @@ def own_data_recipe(config: Config) -> dict[str, Any]:
     settings = config.demonstrations
     return {
         "version": 1,
-        **{key: _checksum(_data_folder(key, path)) for key, path in _configured(config).items()},
+        **{key: checksum(data_folder(key, path)) for key, path in configured(config).items()},
         "annotator": asdict(config.annotator) if settings.split else None,
         **contamination_recipe(config),
     }
@@ -65,7 +59,7 @@ def load_own_data(config: Config) -> Demonstrations:
         ConfigError: if a dataset doesn't fit the environment, or no expert trajectory is in them.
     """
     settings = config.demonstrations
-    found = {key: load_dataset(config, key, path) for key, path in _configured(config).items()}
+    found = {key: load_dataset(config, key, path) for key, path in configured(config).items()}
     expert, failed = found["dataset"], found.get("failed_dataset", [])
     if not expert:
         raise ConfigError(f"demonstrations.dataset={settings.dataset} holds no episode: at least one is needed")
@@ -98,68 +92,6 @@ def own_expert_record(expert: Sequence[Trajectory]) -> dict[str, float | int | N
     }
 
 
-def dataset_folders(config: Config) -> dict[str, Path]:
-    """Return the folders that hold the files of the configured datasets, by key."""
-    return {key: _data_folder(key, path) for key, path in _configured(config).items()}
-
-
-def _configured(config: Config) -> dict[str, str]:
-    """Return the datasets that the configuration names, by key."""
-    found = {key: getattr(config.demonstrations, key) for key in KEYS}
-    return {key: path for key, path in found.items() if path is not None}
-
-
-def _data_folder(key: str, path: str) -> Path:
-    """Find the files of a dataset: `path` is its folder, that folder's `data`, or an id that Minari knows."""
-    home = Path(os.environ.get("MINARI_DATASETS_PATH") or Path.home() / ".minari" / "datasets")
-    for folder in (Path(path, "data"), Path(path), home / path / "data"):
-        if (folder / METADATA_FILE_NAME).is_file():
-            return folder.resolve()  # Minari joins a relative path to itself
-    raise ConfigError(
-        f"demonstrations.{key}={path} must be the folder of a Minari dataset, one with data/{METADATA_FILE_NAME} "
-        f"and data/main_data.hdf5, or the id of one in {home} (MINARI_DATASETS_PATH); "
-        "python -m expert.import_demonstrations makes one of arrays"
-    )
-
-
-def _checksum(folder: Path) -> str:
-    """SHA-256 of a dataset's data; metadata such as an author's name change nothing."""
-    digest = hashlib.sha256()
-    for path in sorted(folder.rglob("*")):
-        if path.is_file() and path.name != METADATA_FILE_NAME:
-            with path.open("rb") as file:
-                digest.update(hashlib.file_digest(file, "sha256").digest())
-    return digest.hexdigest()
-
-
-def _open(config: Config, key: str, path: str) -> MinariDataset:
-    folder = _data_folder(key, path)
-    try:
-        dataset = MinariDataset(folder)
-        _ = dataset.observation_space, dataset.action_space, len(dataset)  # what is damaged shows itself now
-    except Exception as error:  # Minari asserts, and raises what its formats raise
-        raise ConfigError(f"demonstrations.{key}={path} can't be opened by Minari: {error}") from error
-    _check_spaces(config, key, path, dataset)
-    return dataset
-
-
-def _check_spaces(config: Config, key: str, name: str, dataset: MinariDataset) -> None:
-    spaces = spaces_of(config.env)
-    for what, theirs, ours in (
-        ("observation", dataset.observation_space, spaces.observation),
-        ("action", dataset.action_space, spaces.action),
-    ):
-        if not same_kind(ours, theirs):
-            raise ConfigError(
-                f"demonstrations.{key}={name}: the {what}s of env.id={config.env.id} are {described(ours)}, and "
-                f"the dataset's must be too, got {_shape(theirs)}"
-            )
-
-
-def _shape(space: gymnasium.Space[Any]) -> str:
-    return f"shape {space.shape}" if isinstance(space, gymnasium.spaces.Box) else str(space)
-
-
 def load_dataset(config: Config, key: str, path: str) -> list[Trajectory]:
     """Return all episodes of the dataset `path`; the log has its checksum.
 
@@ -169,10 +101,10 @@ def load_dataset(config: Config, key: str, path: str) -> list[Trajectory]:
     Raises:
         ConfigError: if there is no such dataset, or it doesn't fit the environment.
     """
-    trajectories = read_dataset(config, key, path, _open(config, key, path))
+    trajectories = read_dataset(config, key, path, open_dataset(config, key, path))
     log.info(
         "demonstrations.%s=%s: %d episodes, SHA-256 %s",
-        *(key, path, len(trajectories), _checksum(_data_folder(key, path))),
+        *(key, path, len(trajectories), checksum(data_folder(key, path))),
     )
     return trajectories
 
@@ -186,7 +118,7 @@ def read_dataset(config: Config, key: str, name: str, dataset: MinariDataset) ->
     Raises:
         ConfigError: if it doesn't fit the environment.
     """
-    _check_spaces(config, key, name, dataset)
+    check_spaces(config, key, name, dataset)
     spaces = spaces_of(config.env)
     notes: Counter[str] = Counter()
     trajectories = []
@@ -220,10 +152,7 @@ def _trajectory(episode: EpisodeData, spaces: Spaces, notes: Counter[str]) -> Tr
         if array.shape[1:] != shape:
             must = f"(T, {shape[0]})" if shape else "(T,)"
             raise ValueError(f"{name} have shape {array.shape}, must be {must}")
-        if not np.isfinite(array).all():
-            raise ValueError(
-                f"{name} must be finite, got NaN or infinity in step {first_row(~np.isfinite(array))}"
-            )
+        _check_sane(name, array)
     if 0 < len(observations) == len(actions):
         notes["lack the observation that they ended in: the last one is repeated"] += 1
         observations = np.concatenate([observations, observations[-1:]])
@@ -232,7 +161,9 @@ def _trajectory(episode: EpisodeData, spaces: Spaces, notes: Counter[str]) -> Tr
         step = first_row(beyond)
         raise ValueError(refusal(spaces.action, episode.actions[step], f"step {step}"))
     actions = clipped(actions, spaces.action)
-    if not np.isfinite(rewards).all():
+    if np.isfinite(rewards).all():
+        _check_sane("rewards", rewards)
+    else:
         notes["have unknown rewards: there is no expert line, and annotators can't go by return"] += 1
     if np.any(episode.terminations[:-1]) or np.any(episode.truncations[:-1]):
         notes["go on after a step that is marked as their end: taken as one episode"] += 1
@@ -242,3 +173,11 @@ def _trajectory(episode: EpisodeData, spaces: Spaces, notes: Counter[str]) -> Tr
         notes["are cut off, neither terminated nor truncated: taken as truncated"] += 1
         truncated = True
     return Trajectory(observations, actions, rewards, terminated=terminated, truncated=truncated)
+
+
+def _check_sane(name: str, array: np.ndarray) -> None:
+    """Raise ValueError for the first step that has an absurd number."""
+    wrong = absurd(array)
+    if wrong.any():
+        step = first_row(wrong)
+        raise ValueError(f"{name} must be {SANE}, got {array[step][wrong[step]].flat[0]} in step {step}")

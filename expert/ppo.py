@@ -10,7 +10,7 @@ from expert.checkpoints import CHECKPOINTS, checkpoint_folder, choose_expert
 from expert.experts import Expert, ExpertConfig, expert_of, record_evaluation
 from gailfe.algorithms.clipped import check_minibatches
 from gailfe.algorithms.ppo import PPO, PPOConfig
-from gailfe.config.keys import AT_LEAST_ONE, check_multiple, key
+from gailfe.config.keys import AT_LEAST_ONE, ENVIRONMENTS, check_multiple, key
 from gailfe.config.schema import Config
 from gailfe.envs.evaluation import Evaluator
 from gailfe.nn.policy_file import save_policy
@@ -27,8 +27,8 @@ class PPOExpertConfig(PPOConfig, ExpertConfig):
 
     eval_every: int = key("iterations between evaluations", AT_LEAST_ONE)
     finalists: int = key("evaluated checkpoints that are compared again at the end", AT_LEAST_ONE)
-    finalist_episodes: int = key("episodes of this comparison, of each finalist", AT_LEAST_ONE)
-    final_eval_episodes: int = key("episodes of the chosen expert's evaluation", AT_LEAST_ONE)
+    finalist_episodes: int = key("episodes of this comparison, of each finalist", ENVIRONMENTS)
+    final_eval_episodes: int = key("episodes of the chosen expert's evaluation", ENVIRONMENTS)
 
     def check(self) -> None:
         """Raise ConfigError where keys don't go together."""

@@ -94,7 +94,7 @@ Puts a trained expert into the package, evaluated and with its card, for expert=
 """
 
 
-@command(USAGE)
+@command(USAGE, listens=False)
 def main(config: Config) -> None:
     if not expert_of(config).trained_here:
         raise ConfigError(

@@ -11,7 +11,7 @@ import pickle
 import zipfile
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import gymnasium
 import numpy as np
@@ -20,7 +20,7 @@ from gymnasium.spaces import Box, Discrete
 
 from expert.experts import Expert, ExpertConfig, record_evaluation
 from gailfe.config.extras import install
-from gailfe.config.keys import AT_LEAST_ONE, ConfigError, key
+from gailfe.config.keys import ENVIRONMENTS, ConfigError, key
 from gailfe.config.schema import Config
 from gailfe.envs.actions import as_actions
 from gailfe.envs.evaluation import FRESH_SEED, Evaluator
@@ -44,7 +44,7 @@ class SB3Config(ExpertConfig):
     algo: str | None = key("the algorithm that saved it, in lower case")
     vecnormalize: str | None = key("the file of its VecNormalize; null: it was trained without")
     allow_pickle: bool = key("whether these files may run code when they are loaded")
-    final_eval_episodes: int = key("episodes of the expert's evaluation on record", AT_LEAST_ONE)
+    final_eval_episodes: int = key("episodes of the expert's evaluation on record", ENVIRONMENTS)
 
     def check(self) -> None:
         """Raise ConfigError where a key that must be given is missing; the files are not read yet."""
@@ -141,17 +141,15 @@ def load_sb3(config: Config) -> SB3Policy:
     spaces = spaces_of(config.env)
     file = f"expert.file={expert.file}"
     saved = _saved(_existing("file", expert.file), file)
-    for kind, space in (("observation", spaces.observation), ("action", spaces.action)):
-        theirs = saved.get(f"{kind}_space", {})
-        _check_same(file, config, f"{kind}s", _told_space(space), _told_saved(theirs))
+    _check_same(file, config, "observations", _told_space(spaces.observation), saved.observations)
+    _check_same(file, config, "actions", _told_space(spaces.action), saved.actions)
     try:
         with torch.random.fork_rng(devices=[]):  # building the networks draws weights, before those of the file
             model = algorithm.load(expert.file, device="cpu", custom_objects=UNUSED)
     except Exception as error:  # unpickling, or a policy of another kind, can raise anything
-        module = saved.get("policy_class", {}).get("__module__", "unknown")
         raise ConfigError(
             f"{file} can't be loaded with expert.algo={expert.algo}: it must be the algorithm that saved the file "
-            f"(its policy is from {module}), with Stable-Baselines3 2 ({_told(error)})"
+            f"(its policy is from {saved.module}), with Stable-Baselines3 2 ({_told(error)})"
         ) from error
     for bound in ("low", "high") if isinstance(spaces.action, Box) else ():
         ours, theirs = (getattr(s, bound) for s in (spaces.action, model.action_space))
@@ -180,13 +178,25 @@ def _existing(key: str, path: str | None) -> Path:
     return Path(path)
 
 
-def _saved(path: Path, named: str) -> dict[str, Any]:
+class Saved(NamedTuple):
+    """What the plain part of a saved model tells."""
+
+    observations: str  # as `_told_space` tells of a space
+    actions: str
+    module: str  # of the policy's class
+
+
+def _saved(path: Path, named: str) -> Saved:
     """Read the plain JSON part of a saved model; nothing is unpickled here."""
     try:
         with zipfile.ZipFile(path) as archive:
-            return dict(json.loads(archive.read("data")))
-    except (zipfile.BadZipFile, KeyError, ValueError) as error:
-        raise ConfigError(f"{named} must be a .zip that Stable-Baselines3's model.save wrote ({error})") from error
+            data = json.loads(archive.read("data"))
+        module = data["policy_class"]["__module__"]
+        return Saved(_told_saved(data["observation_space"]), _told_saved(data["action_space"]), module)
+    except Exception as error:  # of a damaged file, zipfile, zlib and JSON each raise their own
+        raise ConfigError(
+            f"{named} must be a .zip that Stable-Baselines3's model.save wrote ({_told(error)})"
+        ) from error
 
 
 def _vecnormalize(config: Config, space: gymnasium.spaces.Box) -> Any | None:

@@ -178,7 +178,7 @@ Films an expert and a failed demonstration side by side, and prints the path of 
 """
 
 
-@command(USAGE)
+@command(USAGE, listens=False)
 def main(config: Config) -> None:
     encoder()  # before an expert is trained
     make_render_env(config.env).close()

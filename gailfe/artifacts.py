@@ -68,7 +68,7 @@ class Artifact:
 
     @property
     def lock(self) -> Path:
-        """Of the artefact that this is, was, or is going to be."""
+        """Return the lock of the artefact that this is, was, or is going to be."""
         return artifact_lock(self.folder.with_name(self.folder.name.partition(CORRUPT)[0].removesuffix(PARTIAL)))
 
     @property

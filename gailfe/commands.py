@@ -27,7 +27,7 @@ from gailfe.config.help import help_page
 from gailfe.config.keys import ConfigError, Refusal
 from gailfe.config.schema import Config
 from gailfe.processes.following import follow, tell
-from gailfe.processes.stopping import Stopped, asked, check_asked
+from gailfe.processes.stopping import Stopped, asked, check_asked, listening
 from gailfe.storage.files import write_text
 from gailfe.storage.finished import is_well
 from gailfe.storage.locks import is_held, run_lock
@@ -37,11 +37,12 @@ from gailfe.sweep import enumerates
 log = logging.getLogger(__name__)
 
 
-def command(usage: str) -> Callable[[Callable[[Config], Any]], Callable[[], None]]:
+def command(usage: str, listens: bool = True) -> Callable[[Callable[[Config], Any]], Callable[[], None]]:
     """Makes a command line of a function that takes the checked configuration.
 
     Args:
         usage: the beginning of what `--help` prints; the groups of conf/ follow.
+        listens: whether all that lasts looks whether a signal has come; else the signal ends the process at once.
 
     Returns:
         A decorator. What the function returns is a study's objective.
@@ -52,7 +53,7 @@ def command(usage: str) -> Callable[[Callable[[Config], Any]], Callable[[], None
         def job(cfg: DictConfig) -> Any:
             composition_done()
             logging.raiseExceptions = False  # where a line of a log can't be written, as on a full disk
-            with report_errors(cfg):
+            with report_errors(cfg), listening() if listens else contextlib.nullcontext():
                 check_asked()  # a sweep may have been asked to stop before this job began
                 return task(prepare(cfg))
             return None
@@ -174,7 +175,8 @@ def _exit_code_of_signals() -> Iterator[None]:
     try:
         yield
     except KeyboardInterrupt:
-        print("interrupted: the same command goes on from the last checkpoint", file=sys.stderr)
+        kept = "the same command keeps what is finished or has a checkpoint, and begins the rest again"
+        print(f"interrupted: {kept}", file=sys.stderr)
         raise SystemExit(128 + signal.SIGINT) from None
     except SystemExit as ending:
         raise SystemExit(128 + number if (number := asked()) else ending.code) from None

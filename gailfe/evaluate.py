@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from gailfe.config.arguments import ArgumentError, argument, run_command
-from gailfe.config.keys import AT_LEAST_ONE, SEED
+from gailfe.config.keys import ENVIRONMENTS, SEED
 from gailfe.config.writable import check_folder
 
 if TYPE_CHECKING:  # --help doesn't wait for torch
@@ -36,7 +36,7 @@ An expert of one's own, for what comes after:
 @dataclass
 class EvaluateArguments:
     run: str | None = argument(None, "the run", "its folder, which must be given")
-    episodes: int = argument(20, "how many", AT_LEAST_ONE)
+    episodes: int = argument(20, "how many", ENVIRONMENTS)
     seed: int = argument(0, "of the initial states", SEED)
     publish: str | None = argument(
         None,

@@ -22,8 +22,9 @@ from expert.collect import demonstrations_recipe, make_demonstrations
 from expert.contamination import check_contamination, contaminate_own
 from expert.demonstrations import load_demonstrations
 from expert.experts import expert_of, make_expert
-from expert.own_data import KEYS as DATASETS
-from expert.own_data import check_own_data, dataset_folders, load_own_data, own_data_recipe, own_expert_record
+from expert.own_data import check_own_data, load_own_data, own_data_recipe, own_expert_record
+from expert.own_files import KEYS as DATASETS
+from expert.own_files import dataset_folders
 from expert.policy_video import PolicyFilm
 from expert.subsampling import choose_pairs
 from gailfe.config.keys import Refusal

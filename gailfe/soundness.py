@@ -70,11 +70,12 @@ def check_finite(learner: Learner, row: Row, saved: int) -> None:
 
 
 def _spoilt_tensors(learner: Learner) -> Iterator[str]:
-    """By their sums, which are as finite as what they are of, and the cheapest to ask for."""
+    """Yield the names of those that hold NaN or infinity; a sum shows it, and is the cheapest to ask for."""
     for name, network in learner.networks.items():
         for key, parameter in network.named_parameters(name):
             if not math.isfinite(parameter.sum().item()):
                 yield key
         for key, buffer in network.named_buffers(name):
-            if math.isnan(buffer.sum().item()):  # bounds of an action space may be infinite
+            bound = key.endswith((".low", ".high"))  # of an action space, which may be infinite
+            if not bound and not math.isfinite(buffer.sum().item()):
                 yield key

@@ -56,6 +56,7 @@ class SweepReport(Callback):
         """
         composition_done()
         _check_folders(config)
+        _check_jobs_at_a_time(config.hydra.launcher)
         if not enumerates(config.hydra):
             _start_study(config)
             self._begin(config)
@@ -161,6 +162,13 @@ def _check_folders(config: DictConfig) -> None:
                 raise ConfigError(f"{name}={value} must be {FOLDER_NAME.words}")
     except (ConfigError, OmegaConfBaseException) as error:
         raise SystemExit(f"error: {first_line(error)}") from error
+
+
+def _check_jobs_at_a_time(launcher: DictConfig) -> None:
+    if launcher.get("n_jobs") == 0:
+        raise SystemExit(
+            "error: hydra.launcher.n_jobs=0 must be the number of jobs at a time, at least 1, or -1, one a core"
+        )
 
 
 def _announced(path: Path) -> dict[str, Any]:

@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from gailfe.config.arguments import ArgumentError, argument, run_command
-from gailfe.config.keys import AT_LEAST_ONE, SEED, Refusal
+from gailfe.config.keys import ENVIRONMENTS, SEED, Refusal
 from gailfe.config.writable import check_folder
 
 if TYPE_CHECKING:  # --help doesn't wait for torch
@@ -32,7 +32,7 @@ EXAMPLES = "Example:\n  python -m gailfe.watch run=runs/quick/halfcheetah/gail/s
 @dataclass
 class WatchArguments:
     run: list[str] = argument([], "the runs, from left to right", "folders; at least one must be given")
-    episodes: int = argument(5, "episodes of each, of which the one of median return is shown", AT_LEAST_ONE)
+    episodes: int = argument(5, "episodes of each, of which the one of median return is shown", ENVIRONMENTS)
     seed: int = argument(0, "of the initial states", SEED)
     artifacts: str | None = argument(
         None, "where the expert is; null: the run's paths.artifacts, from the working directory", "a folder"

@@ -4,23 +4,39 @@ from __future__ import annotations
 
 import copy
 import functools
+import tempfile
 from collections.abc import Callable, Iterator
+from dataclasses import fields
+from pathlib import Path
 from typing import Any
 
 import hydra
-from algorithms import DEMONSTRATIONS, SMALL, fell, shrink, small_run
+import pytest
+from algorithms import DEMONSTRATIONS, SMALL, fell, run, shrink, small_run
+from helpers import PENDULUM, make_policy
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
+from expert.checkpoints import checkpoint_folder
+from expert.collect import collect
+from expert.contamination import check_contamination
+from expert.own_data import check_own_data
+from expert.subsampling import choose_pairs
 from gailfe.algorithms.learner import Learner, make_learner
 from gailfe.algorithms.ppo import PPO
 from gailfe.commands import prepare
 from gailfe.config.checks import parse
-from gailfe.config.keys import ConfigError
-from gailfe.config.schema import Config
+from gailfe.config.keys import ConfigError, Refusal
+from gailfe.config.schema import Config, DemonstrationsConfig
+from gailfe.config.writable import check_paths
+from gailfe.envs.making import spaces_of
+from gailfe.nn.policy_file import save_policy
+from gailfe.pipeline import run as start_run
 from gailfe.soundness import Diverged, check_finite
+from gailfe.storage.files import write_json
+from gailfe.storage.names import EVALUATION
 
 SB3 = ("expert=sb3", "expert.file=x.zip", "expert.algo=sac", "expert.allow_pickle=true")
 BASES = (
@@ -138,3 +154,102 @@ def test_what_is_taken_can_be_learned_with_or_ends_by_iteration_and_quantity(
     except Diverged as error:
         said = str(error)
     assert said == "" or said.startswith(f"iteration {iteration}: NaN or infinite: ")
+
+
+@pytest.fixture(scope="module")
+def expert(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The folder of an expert, whose policy is untrained, and of two earlier checkpoints."""
+    folder = tmp_path_factory.mktemp("expert")
+    space = spaces_of(PENDULUM).action
+    for at, reached in ((folder, 1.0), (checkpoint_folder(folder, 1), 0.2), (checkpoint_folder(folder, 2), 0.7)):
+        save_policy(at, make_policy(3, 1, space=space))
+        write_json(at / EVALUATION, {"eval_return_mean": reached})
+    return folder
+
+
+SMALL_VALUES = st.one_of(  # that make no collection large
+    *(NUMBERS, st.booleans(), st.sampled_from(TEXTS), st.lists(SCALARS, max_size=2))
+)
+COLLECTED = (
+    *("env=pendulum", "env.max_episode_steps=4", "expert.eval_episodes=1", "annotator.arguments.fraction=0"),
+    *("demonstrations.num_trajectories=2", "demonstrations.earlier_checkpoints=1"),
+    *("demonstrations.earlier_episodes=2", "demonstrations.contamination=0.5"),
+)
+
+
+@given(key=st.sampled_from(sorted(f.name for f in fields(DemonstrationsConfig))), value=SMALL_VALUES)
+@bounded(max_examples=40)
+def test_demonstrations_with_any_value_are_collected_or_refused_by_name(
+    expert: Path, key: str, value: Any
+) -> None:
+    node = copy.deepcopy(composed(COLLECTED))
+    if not put(node, f"demonstrations.{key}", value):
+        return
+    said = f"demonstrations.{key}"
+    try:
+        config = parse(node)
+        if config.demonstrations.dataset is None:
+            check_contamination(config)
+            demonstrations, _ = collect(config, expert)
+            chosen = choose_pairs(demonstrations.expert, config.demonstrations, config.seed)
+            assert all(map(len, chosen))
+        else:
+            check_own_data(config)
+    except Refusal as error:
+        said = str(error)
+    assert f"demonstrations.{key}" in said
+
+
+LOOPED = ["seed", "checkpoint_every", "env.num_iterations", "evaluation.every", "evaluation.episodes"]
+
+
+@given(key=st.sampled_from(LOOPED), value=NUMBERS)
+@bounded(max_examples=15)
+def test_a_run_with_any_value_of_its_loop_is_trained_or_refused_by_name(key: str, value: Any) -> None:
+    node = OmegaConf.structured(small_run("bc", "env.num_iterations=2"))
+    if not put(node, key, value):
+        return
+    said = refused(parse, node)
+    assert said == "" or key in said
+    if said == "" and node.env.num_iterations < 100:
+        with tempfile.TemporaryDirectory() as folder:
+            run(parse(node), Path(folder, "run"))
+
+
+class Began(Exception):
+    """The first work of a job."""
+
+
+def begin(*arguments: Any) -> Path:
+    raise Began
+
+
+STARTED = ("env=halfcheetah", "expert=pretrained", "annotator=no_progress")
+
+
+@given(
+    key=st.sampled_from(
+        [key for key in keys_of(composed(STARTED)) if key.startswith(("tracking.", "paths.", "study"))]
+    ),
+    value=VALUES,
+)
+@bounded(max_examples=60)
+def test_a_job_with_any_value_of_where_it_writes_begins_or_is_refused_by_name(key: str, value: Any) -> None:
+    node = copy.deepcopy(composed(STARTED))
+    if str(value).startswith("/") or not put(node, key, value):  # not at the root of this machine
+        return
+    said = key
+    with tempfile.TemporaryDirectory() as folder, pytest.MonkeyPatch.context() as patch:
+        patch.setattr("gailfe.pipeline.make_expert", begin)
+        below = Path(folder, *"abcdefgh")  # ".." stays within
+        below.mkdir(parents=True)
+        patch.chdir(below)
+        try:
+            config = parse(node)
+            check_paths(vars(config.paths))
+            start_run(config, Path(config.paths.runs, config.study, "run"))
+        except Refusal as error:
+            said = str(error)
+        except Began:
+            pass
+    assert key in said

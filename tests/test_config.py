@@ -25,6 +25,8 @@ from gailfe.sweep import SweepReport
 
 NAN, INF = float("nan"), float("inf")
 COUNT = ([1, 10**9], [0, -3])
+ENVIRONMENTS = ([1, 10_000], [0, -3, 10_001])
+IN_MEMORY = ([1, 2**24], [0, -3, 2**24 + 1])
 SEEDS = ([0, 2**63 - 1], [-1, 2**63, 10**30])
 AMOUNT = ([0.0, 0.5, 1e9], [-1e-9, NAN, INF])
 POSITIVE = ([1e-9, 3.0], [0.0, -0.1, NAN, INF])
@@ -39,7 +41,7 @@ EDGES: dict[str, tuple[list[Any], list[Any]]] = {
     "experiment": NAME,
     "study": NAME,
     "checkpoint_every": COUNT,
-    "episodes": COUNT,
+    "episodes": ENVIRONMENTS,
     "env.name": NAME,
     "env.max_episode_steps": COUNT,
     "env.num_iterations": COUNT,
@@ -52,7 +54,7 @@ EDGES: dict[str, tuple[list[Any], list[Any]]] = {
     "env.forward_velocity": ([0, 7], [-1]),
     "expert.name": NAME,
     "expert.seed": SEEDS,
-    "expert.num_envs": ([1, 2**24], [0, -3, 2**24 + 1]),
+    "expert.num_envs": ENVIRONMENTS,
     "expert.steps_per_iteration": ([2, 4096], [1, 0, 2**63]),  # of one step, the standardised advantage is none
     "expert.total_steps": COUNT,
     "expert.gamma": SHARE,
@@ -68,21 +70,21 @@ EDGES: dict[str, tuple[list[Any], list[Any]]] = {
     "expert.max_grad_norm": POSITIVE,
     "expert.target_kl": POSITIVE,
     "expert.eval_every": COUNT,
-    "expert.eval_episodes": COUNT,
+    "expert.eval_episodes": ENVIRONMENTS,
     "expert.finalists": COUNT,
-    "expert.finalist_episodes": COUNT,
-    "expert.final_eval_episodes": COUNT,
+    "expert.finalist_episodes": ENVIRONMENTS,
+    "expert.final_eval_episodes": ENVIRONMENTS,
     "demonstrations.seed": SEEDS,
-    "demonstrations.num_trajectories": COUNT,
-    "demonstrations.max_attempts": COUNT,
-    "demonstrations.earlier_checkpoints": ([0, 10], [-1]),
-    "demonstrations.earlier_episodes": COUNT,
+    "demonstrations.num_trajectories": IN_MEMORY,
+    "demonstrations.max_attempts": IN_MEMORY,
+    "demonstrations.earlier_checkpoints": ([0, 10_000], [-1, 10**13]),
+    "demonstrations.earlier_episodes": IN_MEMORY,
     "demonstrations.use_trajectories": COUNT,
     "demonstrations.subsample": COUNT,
     "demonstrations.contamination": ([0.0, 0.99], [-1e-9, 1.0, NAN]),
     "demonstrations.weaker_returns": ([[0.5], [0.1, 0.9]], [[], [0.0], [0.5, 1.0], [NAN]]),
     "evaluation.every": COUNT,
-    "evaluation.episodes": COUNT,
+    "evaluation.episodes": ENVIRONMENTS,
     "tracking.artifact_mb": ([0.0, 1e6], [-1.0, NAN]),
     "tracking.project": (["gailfe", "my project.1", "p" * 128], ["", "p" * 129, *(f"a{c}b" for c in "/\\#?%:")]),
     "tracking.mode": (["offline", "online"], ["disabled", "Online"]),
@@ -160,6 +162,7 @@ def test_every_number_has_edges() -> None:
         (["expert._target_=builtins.dict"], ["expert._target_=builtins.dict", "Config"]),
         (["seed=123456789012345678901234567890"], ["seed=123456789012345678901234567890", "below 2**63"]),
         (["expert.learning_rate=inf"], ["expert.learning_rate=inf", "finite"]),
+        (["demonstrations.weaker_policies=[]"], ["demonstrations.weaker_policies=[]", "at least one folder"]),
         (["expert.gama=0.9"], ["expert", "gama"]),
         (["+expert.gama=0.9"], ["expert", "gama"]),
         (

@@ -67,6 +67,7 @@ def test_the_papers_probable_setting_is_that_of_openai_baselines() -> None:
     ("key", "value", "valid"),
     [
         ("num_envs", 0, "at least 1"),
+        ("num_envs", 10_001, "at most 10000: an environment each"),
         ("steps_per_iteration", 1, "at least 2"),  # of one step, the standardised advantage is none
         ("gamma", 1.0001, "between 0 and 1"),
         ("gae_lambda", float("nan"), "between 0 and 1"),

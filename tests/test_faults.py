@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
-from faults.harness import Harness
+from faults.harness import Harness, against
 from faults.sweep import SHORT
 
 
@@ -17,3 +17,20 @@ def test_a_sweep_that_is_killed_and_damaged_ends_as_if_nothing_had_happened(tmp_
     assert record.kills.total() == 4
     assert record.runs == 2 * record.rounds
     assert record.rows >= 3 * 10 * record.rounds
+
+
+@pytest.mark.parametrize(
+    ("output", "code", "objection"),
+    [
+        ("2 jobs, 2 at a time, into runs", 143, ""),
+        ("", 143, ""),
+        ("", -15, ""),
+        ("2 jobs, 2 at a time, into runs", -15, "ended with -15"),
+        ("2 jobs, 2 at a time, into runs", 1, "ended with 1"),
+        ("2 jobs, 2 at a time, into runs\nTraceback (most recent call last):", 143, "a traceback"),
+    ],
+)
+def test_a_sweep_may_not_end_otherwise_after_sigterm(output: str, code: int, objection: str) -> None:
+    said = against(output, code)
+    assert objection in said
+    assert (said == "") == (objection == "")

@@ -85,6 +85,7 @@ BAD: list[tuple[dict[str, Any], list[str]]] = [
     ({"terminated": np.zeros(N - 1, dtype=bool)}, ["terminated has shape (9,), must be (10,)"]),
     ({"truncated": np.full(N, 2)}, ["truncated must be boolean, or 0 and 1; got 2"]),
     ({"actions": np.full((N, 3), np.nan)}, ["actions must be finite", "row 0"]),
+    ({"rewards": np.full(N, 1e200)}, ["rewards must be finite, and at most 1e15 in size, got 1e+200 in row 0"]),
     ({"actions": np.where(np.arange(N)[:, None] == 6, np.nan, np.zeros((N, 3)))}, ["row 6 (episode 2, step 1)"]),
     (
         {"actions": np.where(np.arange(N)[:, None] == 4, -1.01, np.zeros((N, 3)))},

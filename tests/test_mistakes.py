@@ -75,5 +75,7 @@ def test_command_lines_that_cannot_be_composed_end_in_a_line_with_what_was_meant
     first, second = said.splitlines()
     assert first == "error: algo.patience=-3 must be at least 1"
     assert second.startswith("  in the job algo=bc algo.patience=-3 seed=0")
+    said = refused(tmp_path, "env.kwargs={g: 5}")
+    assert said == "error: env.kwargs={g: 5}: env.kwargs has no key g; + adds one: +env.kwargs={g: 5}\n"
     said = refused(tmp_path, "algo.gama=0.9", HYDRA_FULL_ERROR="1")
     assert "Traceback" in said

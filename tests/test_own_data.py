@@ -190,8 +190,14 @@ def test_what_is_assumed_about_an_episode_is_said(
     ("key", "change", "said"),
     [
         ("observations", lambda o: o[:, :5], r"episode 0: observations have shape \(21, 5\), must be \(T, 11\)"),
-        ("actions", lambda a: a * np.inf, "episode 0: actions must be finite, got NaN or infinity in step 0"),
-        ("observations", nan_in_row_7, "episode 0: observations must be finite, got NaN or infinity in step 7"),
+        ("actions", lambda a: a * np.inf, "episode 0: actions must be finite, .*got -?inf in step 0"),
+        ("observations", nan_in_row_7, "episode 0: observations must be finite, .*got nan in step 7"),
+        (
+            "observations",
+            lambda o: o * 1e200,
+            r"observations must be .*at most 1e15 .*e\+\d+ in step 0",
+        ),
+        ("rewards", lambda r: r + 1e200, r"episode 0: rewards must be .*got 1e\+200 in step 0"),
         (
             "actions",
             lambda a: np.where(np.arange(20)[:, None] == 5, 1.5, a),
@@ -206,6 +212,16 @@ def test_an_episode_that_cannot_be_learned_from_is_refused_by_number(
 ) -> None:
     with pytest.raises(ConfigError, match=said):
         load(make_config(edited(datasets / "mine-v0", tmp_path / "edited", key, change)))
+
+
+def test_metadata_that_tell_of_other_episodes_than_there_are_are_refused(datasets: Path, tmp_path: Path) -> None:
+    mine = Path(shutil.copytree(datasets / "mine-v0", tmp_path / "mine"))
+    path = mine / "data/metadata.json"
+    metadata = json.loads(path.read_text())
+    for told in (2, 5):  # the checksum does not cover them
+        path.write_text(json.dumps({**metadata, "total_episodes": told}))
+        with pytest.raises(ConfigError, match=rf"metadata\.json has total_episodes={told}, which must be 4,"):
+            check_own_data(make_config(mine))
 
 
 def test_another_content_is_another_recipe_and_another_place_is_not(datasets: Path, tmp_path: Path) -> None:

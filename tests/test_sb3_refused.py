@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import pickle
 import sys
 import zipfile
@@ -34,6 +35,10 @@ def sac(tmp_path_factory: pytest.TempPathFactory) -> Path:
     [
         (["expert.file=nowhere.zip"], r"expert\.file=nowhere\.zip must be a file"),
         (["expert.file=TEXT"], r"expert\.file=.* must be a \.zip that Stable-Baselines3's model\.save wrote"),
+        (["expert.file=LIST"], r"expert\.file=.* must be a \.zip that Stable-Baselines3's .*TypeError"),
+        (["expert.file=NUMBERS"], r"expert\.file=.* must be a \.zip that Stable-Baselines3's .*TypeError"),
+        (["expert.file=SPACE"], r"expert\.file=.* must be a \.zip that Stable-Baselines3's .*AttributeError"),
+        (["expert.file=FLIPPED"], r"expert\.file=.* must be a \.zip that Stable-Baselines3's .*decompressing"),
         (["expert.file=OTHER"], r"expert\.file=.* must be a \.zip .* 'data'"),
         (
             ["expert.algo=ppo"],
@@ -80,6 +85,15 @@ def wrong(tmp_path_factory: pytest.TempPathFactory) -> Path:
     (folder / "PICKLE").write_bytes(pickle.dumps([1]))
     with zipfile.ZipFile(folder / "OTHER", "w") as archive:
         archive.writestr("weights", "nothing")
+    other = {"policy_class": {"__module__": "x"}, "observation_space": "Box", "action_space": None}
+    for name, content in {"LIST": [1], "NUMBERS": {**other, "policy_class": 5}, "SPACE": other}.items():
+        with zipfile.ZipFile(folder / name, "w") as archive:
+            archive.writestr("data", json.dumps(content))
+    with zipfile.ZipFile(folder / "FLIPPED", "w", zipfile.ZIP_DEFLATED) as archive:
+        archive.writestr("data", json.dumps(other))
+    content = bytearray((folder / "FLIPPED").read_bytes())
+    content[len("data") + 30] ^= 0xFF  # after the header: the first byte of what is compressed
+    (folder / "FLIPPED").write_bytes(content)
     normalized(folder / "HOPPER", "Hopper-v5")
     for name, space in (
         ("ACTIONS", gymnasium.spaces.Box(-2, 2, (2,))),

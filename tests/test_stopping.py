@@ -13,7 +13,12 @@ import pytest
 from algorithms import rows, weights
 from commands import PATIENCE, start, wait_for
 from filelock import FileLock
+from helpers import compose, make_policy
 
+from expert.checkpoints import checkpoint_folder, choose_expert
+from gailfe.envs.vector import VectorEnv
+from gailfe.nn.policy_file import save_policy
+from gailfe.processes.stopping import Stopped, forget, stop
 from gailfe.storage.finished import write_summary
 from gailfe.storage.locks import run_lock
 
@@ -203,6 +208,46 @@ def test_of_two_sweeps_at_once_one_waits_for_the_run_of_the_other(folder: Path, 
     assert "is finished: skipped" in finish(second)
     assert not (held / "failure.txt").exists()
     assert rows(held) == rows(whole[0])
+
+
+ENDLESS = ["demonstrations.num_trajectories=1000000", "demonstrations.max_attempts=1000000"]
+
+
+CHOICE = ["expert.finalist_episodes=1", "expert.final_eval_episodes=1"]
+
+
+@pytest.mark.parametrize(
+    ("sweep", "number"),
+    [
+        ([], signal.SIGTERM),
+        ([], signal.SIGINT),
+        (["-m"], signal.SIGTERM),
+        (["-m", IN_ONE_PROCESS], signal.SIGTERM),
+    ],
+)
+def test_a_signal_ends_a_collection_after_its_episode_and_says_that_it_begins_again(
+    sweep: list[str], number: signal.Signals, tmp_path: Path
+) -> None:
+    process = start("gailfe.run", tmp_path, *sweep, *GAIL, *ENDLESS)
+    wait_for(process, lambda: list(tmp_path.glob("artifacts/demonstrations/*.partial")))
+    process.send_signal(number)
+    output = finish(process, 128 + number)
+    assert f"stopped by {number.name}: the same command collects the demonstrations again" in output
+    assert not list(tmp_path.rglob("failure.txt"))
+
+
+def test_the_choice_of_an_expert_stops_between_two_finalists_and_is_made_again(tmp_path: Path) -> None:
+    config = compose("env=pendulum", "env.max_episode_steps=5", *CHOICE)
+    curve = [{"iteration": 1.0, "eval_return_mean": 0.0, "eval_return_std": 0.0}]
+    env = VectorEnv(config.env, 1, 0)
+    save_policy(checkpoint_folder(tmp_path, 1), make_policy(env.observation_dim, 1, space=env.action_space))
+    stop()
+    try:
+        with pytest.raises(Stopped, match="stopped by SIGTERM: the same command compares the finalists again"):
+            choose_expert(config, env, tmp_path, curve)
+    finally:
+        forget()
+    assert choose_expert(config, env, tmp_path, curve)["iteration"] == 1
 
 
 def test_a_signal_ends_an_experts_training_so_too(tmp_path: Path) -> None:

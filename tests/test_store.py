@@ -14,7 +14,9 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from filelock import FileLock
 
+from gailfe.storage.locks import artifact_lock
 from gailfe.storage.names import MANIFEST
 from gailfe.storage.store import ArtifactError, Store, artifact_key, finished, verify
 
@@ -242,3 +244,13 @@ def test_an_artefact_that_was_complete_but_not_yet_in_place_is_not_made_again(tm
     folder = get(tmp_path)
     folder.rename(folder.with_name(folder.name + ".partial"))
     assert get(tmp_path, never) == folder
+
+
+def test_who_waits_for_another_process_is_called_and_may_give_up(tmp_path: Path) -> None:
+    folder = Store(tmp_path).get("experts", "hopper", RECIPE, lambda folder: (folder / "x").touch())
+
+    def give_up() -> None:
+        raise KeyboardInterrupt
+
+    with FileLock(artifact_lock(folder)), pytest.raises(KeyboardInterrupt):
+        Store(tmp_path).get("experts", "hopper", RECIPE, lambda folder: None, give_up)

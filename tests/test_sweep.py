@@ -12,14 +12,14 @@ from gailfe.sweep import SweepReport, _jobs
 from hydra_plugins.gailfe_sweeper import JobsSweeper
 
 
-def started(tmp_path, *overrides, report=None):
+def started(tmp_path, *overrides, report=None, **launcher):
     """The config of a sweep after its start was announced."""
     sweeper = "hydra._internal.core_plugins.basic_sweeper.BasicSweeper"
     config = OmegaConf.create(
         {
             "hydra": {
                 "sweeper": {"_target_": sweeper, "params": {"seed": "0,1"}},
-                "launcher": {"_target_": "hydra._internal.core_plugins.basic_launcher.BasicLauncher"},
+                "launcher": {"_target_": "hydra._internal.core_plugins.basic_launcher.BasicLauncher", **launcher},
                 "overrides": {"task": list(overrides)},
                 "job": {"name": "run", "config_name": "config"},
                 "sweep": {"dir": str(tmp_path)},
@@ -91,6 +91,11 @@ def test_one_bad_job_refuses_the_whole_sweep(tmp_path, override, named):
     with pytest.raises(SystemExit, match=f"(?s){named}"):
         started(tmp_path, *override.split())
     assert not (tmp_path / "jobs.json").exists()
+
+
+def test_no_job_at_a_time_is_refused_by_key(tmp_path):
+    with pytest.raises(SystemExit, match=r"^error: hydra\.launcher\.n_jobs=0 must be .* at least 1, or -1"):
+        started(tmp_path, "seed=0,1", n_jobs=0)
 
 
 def test_jobs_that_ran_in_another_working_directory_are_not_called_done(tmp_path):

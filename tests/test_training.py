@@ -105,12 +105,16 @@ def spoil_network(learner: Learner, row: Row) -> None:
         gaussian(learner.policy).log_std[0] = float("nan")
 
 
+def spoil_statistics(learner: Learner, row: Row) -> None:
+    learner.policy.normalizer.variance[3] = float("inf")
+
+
 def spoil_metric(learner: Learner, row: Row) -> None:
     row[learner.METRICS[0]] = float("inf")
 
 
 @every_algorithm
-@pytest.mark.parametrize("spoil", [spoil_network, spoil_metric])
+@pytest.mark.parametrize("spoil", [spoil_network, spoil_statistics, spoil_metric])
 def test_what_is_no_longer_finite_stops_the_run_by_name_and_keeps_the_checkpoint(
     algorithm: str, spoil: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -129,7 +133,8 @@ def test_what_is_no_longer_finite_stops_the_run_by_name_and_keeps_the_checkpoint
         return learner
 
     config, folder = small_run(algorithm), tmp_path / "run"
-    name = "policy.log_std" if spoil is spoil_network else make_learner(config, DEMONSTRATIONS, fell).METRICS[0]
+    names = {spoil_network: "policy.log_std", spoil_statistics: "policy.normalizer.variance"}
+    name = names.get(spoil) or make_learner(config, DEMONSTRATIONS, fell).METRICS[0]
     said = rf"iteration 4: NaN or infinite: {name}.*iteration 2 is kept"
     with monkeypatch.context() as patch:
         patch.setattr(gailfe.training, "make_learner", make)

@@ -8,7 +8,7 @@ from gailfe.algorithms.clipped import TO_STANDARDISE, ClippedConfig, check_minib
 from gailfe.algorithms.discriminator import REWARD, DiscriminatorConfig
 from gailfe.algorithms.failures import FailuresConfig
 from gailfe.algorithms.trpo import TRPOConfig
-from gailfe.config.keys import IN_MEMORY, NOT_NEGATIVE, PROBABILITY, check_multiple, key, one_of
+from gailfe.config.keys import ENVIRONMENTS, NOT_NEGATIVE, PROBABILITY, check_multiple, key, one_of
 from gailfe.config.targets import Target
 from gailfe.nn.policy import PolicyConfig
 from gailfe.nn.value import ValueConfig
@@ -21,7 +21,7 @@ POLICY_UPDATE = one_of("trpo", "ppo")
 class ImitationConfig(Target):
     """Keys of `algo` for GAIL and GAILFE."""
 
-    num_envs: int = key("environments side by side", IN_MEMORY)
+    num_envs: int = key("environments side by side", ENVIRONMENTS)
     steps_per_iteration: int = key("environment steps in an iteration, a multiple of num_envs", TO_STANDARDISE)
     order: str = key(
         "which update comes first; policy_first: rewards come from the D of the previous iteration", ORDER

@@ -14,7 +14,7 @@ from gailfe.algorithms.clipped import TO_STANDARDISE, policy_gradient, run_epoch
 from gailfe.algorithms.learner import episode_metrics
 from gailfe.config.keys import (
     AT_LEAST_ONE,
-    IN_MEMORY,
+    ENVIRONMENTS,
     LOG_STD,
     NOT_NEGATIVE,
     POSITIVE,
@@ -37,7 +37,7 @@ class PPOConfig:
     """The keys of PPO."""
 
     seed: int = key("of the networks, the environments and the actions", SEED)
-    num_envs: int = key("environments that are stepped side by side", IN_MEMORY)
+    num_envs: int = key("environments that are stepped side by side", ENVIRONMENTS)
     steps_per_iteration: int = key("environment steps in an iteration, a multiple of num_envs", TO_STANDARDISE)
     total_steps: int = key("environment steps of the training", AT_LEAST_ONE)
     gamma: float = key("γ, the discount", PROBABILITY)

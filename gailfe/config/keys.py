@@ -36,6 +36,7 @@ class Valid:
 
 AT_LEAST_ONE = Valid(lambda value: value >= 1, "at least 1")
 IN_MEMORY = Valid(lambda value: 1 <= value <= 2**24, "at least 1, and at most 2**24")  # all of them at once
+ENVIRONMENTS = Valid(lambda value: 1 <= value <= 10_000, "at least 1, and at most 10000: an environment each")
 NOT_NEGATIVE = Valid(lambda value: 0 <= value < math.inf, "at least 0, and finite")
 POSITIVE = Valid(lambda value: 0 < value < math.inf, "greater than 0, and finite")
 FINITE = Valid(lambda value: math.isfinite(value), "finite")

@@ -84,6 +84,9 @@ def no_such_key(key: str, overrides: Sequence[str]) -> str:
     """Say that there is no `key` in the options that `overrides` choose, and which ones are near."""
     config = composed(choices(overrides))
     given = next((item for item in overrides if key_of(item) == key), key)
+    there = None if config is None else OmegaConf.select(config, key)
+    if config is not None and isinstance(there, DictConfig):
+        return _no_such_key_in(there, key, given, config)
     group = key.partition(".")[0]
     of_group = None if config is None else OmegaConf.select(config, f"{group}.name")
     what = f"{group}={of_group} has no key {key}" if "." in key and of_group else f"there is no key or group {key}"
@@ -91,9 +94,20 @@ def no_such_key(key: str, overrides: Sequence[str]) -> str:
     return f"{given}: {what}{near or '; --cfg job shows the keys that there are'}"
 
 
+def _no_such_key_in(there: DictConfig, key: str, given: str, config: DictConfig) -> str:
+    """Say the same of a key in the mapping that `given` sets, `env.kwargs={x: 1}`; `there` is what `key` holds."""
+    mapping = parsed([given])[0].value()
+    absent = [str(name) for name in mapping if name not in there] if isinstance(mapping, dict) else []
+    if not absent:  # but one further down
+        return f"{given}: it sets a key that is not there; --cfg job shows the keys that there are"
+    near = did_you_mean(f"{key}.{absent[0]}", keys_of(config))
+    return f"{given}: {key} has no key {absent[0]}{near or f'; + adds one: +{given}'}"
+
+
 def choices(overrides: Sequence[str]) -> list[str]:
     """Return those of a job's overrides that choose an option of a group, `algo=gail`, or say where it is."""
-    return [item for item in overrides if key_of(item) == "hydra.searchpath" or is_group(key_of(item))]
+    named = [item for item in overrides if not item.partition("=")[2].startswith("{")]
+    return [item for item in named if key_of(item) == "hydra.searchpath" or is_group(key_of(item))]
 
 
 def is_group(key: str) -> bool:

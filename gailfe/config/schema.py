@@ -17,7 +17,9 @@ from omegaconf import MISSING
 from gailfe.config.folders import register_resolvers
 from gailfe.config.keys import (
     AT_LEAST_ONE,
+    ENVIRONMENTS,
     FOLDER_NAME,
+    IN_MEMORY,
     LOG_STD,
     NOT_NEGATIVE,
     PROBABILITY,
@@ -27,6 +29,8 @@ from gailfe.config.keys import (
     one_of,
 )
 
+CHECKPOINTS = Valid(lambda value: 0 <= value <= 10_000, "at least 0, and at most 10000")
+FOLDERS = Valid(lambda value: len(value) >= 1, "null, or a list of at least one folder")
 SHARE = Valid(lambda value: 0 <= value < 1, "at least 0 and below 1")
 SHARES = Valid(
     lambda value: len(value) >= 1 and all(0 < v < 1 for v in value), "a list of numbers between 0 and 1"
@@ -85,13 +89,15 @@ class CollectConfig:
 
     name: str = key("the option of conf/demonstrations/")
     seed: int = key("of the initial states and of the expert's noise", SEED)
-    num_trajectories: int = key("trajectories of the expert to collect", AT_LEAST_ONE)
+    num_trajectories: int = key("trajectories of the expert to collect", IN_MEMORY)
     deterministic: bool = key("take the expert's mean action instead of sampling")
-    max_attempts: int = key("episodes to try at most, failed ones included", AT_LEAST_ONE)
-    earlier_checkpoints: int = key("earlier checkpoints of the expert that are rolled out too", NOT_NEGATIVE)
-    earlier_episodes: int = key("episodes of each earlier checkpoint", AT_LEAST_ONE)
+    max_attempts: int = key("episodes to try at most, failed ones included", IN_MEMORY)
+    earlier_checkpoints: int = key("earlier checkpoints of the expert that are rolled out too", CHECKPOINTS)
+    earlier_episodes: int = key("episodes of each earlier checkpoint", IN_MEMORY)
     contamination: float = key("share of the state-action pairs to imitate that comes from weaker policies", SHARE)
-    weaker_policies: list[str] | None = key("folders of these policies; null: the expert's earlier checkpoints")
+    weaker_policies: list[str] | None = key(
+        "folders of these policies; null: the expert's earlier checkpoints", FOLDERS
+    )
     weaker_returns: list[float] = key("returns of these checkpoints, in units of the expert's", SHARES)
 
 
@@ -126,7 +132,7 @@ class EvaluationConfig:
     """Evaluation of the learned policy, with its mean action."""
 
     every: int = key("iterations between evaluations", AT_LEAST_ONE)
-    episodes: int = key("episodes of an evaluation", AT_LEAST_ONE)
+    episodes: int = key("episodes of an evaluation", ENVIRONMENTS)
 
 
 @dataclass
@@ -159,7 +165,7 @@ class Config:
     experiment: str = key("name of the file of conf/experiment/ behind this run, and a tag in W&B", FOLDER_NAME)
     study: str = key("name of the folder of these runs, and a tag in W&B", FOLDER_NAME, "${experiment}")
     checkpoint_every: int = key("iterations between checkpoints", AT_LEAST_ONE)
-    episodes: int = key("episodes of expert.evaluate and expert.publish", AT_LEAST_ONE)
+    episodes: int = key("episodes of expert.evaluate and expert.publish", ENVIRONMENTS)
     env: EnvConfig = field(default_factory=EnvConfig)
     expert: Any = MISSING  # the `Config` of the class that the group's file names, see targets.py
     demonstrations: DemonstrationsConfig = field(default_factory=DemonstrationsConfig)

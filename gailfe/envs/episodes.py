@@ -8,11 +8,11 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from gailfe.config.keys import Refusal
-from gailfe.envs.trajectory import Trajectory
+from gailfe.envs.trajectory import SANE, Trajectory, absurd
 
 
 class NotFinite(Refusal, RuntimeError):
-    """An environment gave NaN or infinity: which one, what, and at which step of an episode."""
+    """An environment gave NaN, infinity or an absurd number: which one, what, and at which step of an episode."""
 
 
 class Transitions(NamedTuple):
@@ -52,12 +52,12 @@ class Episodes:
             indices: the environments that they are of, (n,); None: of all.
 
         Raises:
-            NotFinite: if an environment's own numbers are not finite. What follows from an action that is not
+            NotFinite: if an environment's own numbers are `absurd`. What follows from an action that is not
                 finite is the policy's fault, and is left to the checks of its learner.
         """
         indices = range(len(self._pieces)) if indices is None else indices
         numbers = (steps.observations, steps.next_observations, steps.rewards)
-        if not all(np.isfinite(array).all() for array in numbers):
+        if any(absurd(array).any() for array in numbers):
             self._blame(steps, indices)
         finished: list[tuple[int, int, Trajectory]] = []
         ended = steps.terminated | steps.truncated
@@ -85,9 +85,9 @@ class Episodes:
         self._pieces[i].append(tuple(array[rows, column].copy() for array in arrays))
 
     def _blame(self, steps: Transitions, indices: Sequence[int]) -> None:
-        """Raise NotFinite for the first number that isn't, unless the policy's action before it isn't either."""
-        before, after = (~np.isfinite(array) for array in (steps.observations, steps.next_observations))
-        reward = ~np.isfinite(steps.rewards)
+        """Raise NotFinite for the first absurd number, unless the policy's action before it is not finite."""
+        before, after = (absurd(array) for array in (steps.observations, steps.next_observations))
+        reward = absurd(steps.rewards)
         t, column = np.argwhere(before.any(-1) | after.any(-1) | reward)[0]
         i = indices[column]
         ends = np.flatnonzero((steps.terminated | steps.truncated)[:t, column])
@@ -104,7 +104,7 @@ class Episodes:
             wrong += [_wrong("observation", steps.next_observations[t, column])] if after[t, column].any() else []
             action = np.array2string(steps.actions[t, column], precision=4, threshold=50)
             what = f"step {step + 1} of an episode gave {' and '.join(wrong)}, after the action {action}"
-        raise NotFinite(f"env.id={self._env_id}, environment {i}: {what}; an environment's numbers must be finite")
+        raise NotFinite(f"env.id={self._env_id}, environment {i}: {what}; an environment's numbers must be {SANE}")
 
     def state(self) -> list[list[tuple[np.ndarray, ...]]]:
         """Return the unfinished episodes."""
@@ -116,6 +116,6 @@ class Episodes:
 
 
 def _wrong(name: str, value: np.ndarray) -> str:
-    """Return the first entry that is not finite."""
-    index = tuple(np.argwhere(~np.isfinite(value))[0])
+    """Return the first entry that is absurd."""
+    index = tuple(np.argwhere(absurd(value))[0])
     return f"{name}{''.join(f'[{i}]' for i in index)}={value[index]}"

@@ -61,7 +61,7 @@ class Evaluator:
         """Evaluate the mean action of `policy`; `index` chooses the initial states.
 
         Raises:
-            NotFinite: if the environment gives NaN or infinity.
+            NotFinite: if the environment gives NaN, infinity or an absurd number.
         """
         seeds = episode_seeds(self._seed, index, len(self._envs))
         pairs = zip(self._envs, seeds, strict=True)

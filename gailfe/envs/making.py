@@ -8,7 +8,7 @@ An environment can be learned from if Gymnasium knows it, or if a module of the 
   inside its own bounds. A dimension whose bounds coincide is a constant. A Box of integers is refused: a Gaussian
   draws none;
 * a reward of one number, as a scalar or of shape (1,), and a time limit (`env.max_episode_steps` or registered);
-* finite numbers: `check_env` refuses NaN and infinity in the first step, `Episodes` in any later one.
+* finite numbers, none of them absurd: `check_env` looks at the first step, `Episodes` at all later ones.
 """
 
 from __future__ import annotations
@@ -30,6 +30,7 @@ from gailfe.config.keys import ConfigError
 from gailfe.config.schema import EnvConfig
 from gailfe.envs.actions import ActionSpace, Float32Actions, action_space, box, default_action
 from gailfe.envs.state import offered_problem
+from gailfe.envs.trajectory import SANE, absurd
 from gailfe.envs.wrapping import FLATTEN, wrap
 
 log = logging.getLogger(__name__)
@@ -151,8 +152,8 @@ def _check_number(what: str, value: Any, *shapes: tuple[int, ...]) -> None:
         raise ConfigError(f"{what} must be numbers, got {value!r}") from error
     if array.shape not in shapes:
         raise ConfigError(f"{what} must have shape {' or '.join(map(str, shapes))}, got {array.shape}")
-    if not np.isfinite(array).all():
-        raise ConfigError(f"{what} must be finite, got {value}")
+    if absurd(array).any():
+        raise ConfigError(f"{what} must be {SANE}, got {value}")
 
 
 def _told(error: Exception) -> str:

@@ -63,7 +63,7 @@ class Collector:
             generator: of the policy's noise; None acts with the mean or the mode.
 
         Raises:
-            NotFinite: if the environment gives NaN or infinity.
+            NotFinite: if the environment gives NaN, infinity or an absurd number.
         """
         n, obs_dim, space = self.env.num_envs, self.env.observation_dim, self.env.action_space
         observations = np.empty((num_steps, n, obs_dim))

@@ -8,6 +8,11 @@ from typing import NamedTuple
 
 import numpy as np
 
+# The largest number that is taken from an environment or a dataset. Squares of larger ones, summed over an
+# iteration, are infinite in float32; and once there was one, normalisation shows all others as the same.
+LARGEST = 1e15
+SANE = "finite, and at most 1e15 in size"
+
 
 @dataclass(frozen=True)
 class Trajectory:
@@ -47,6 +52,11 @@ class Trajectory:
     def total_reward(self) -> float:
         """The episode's return, undiscounted."""
         return float(self.rewards.sum())
+
+
+def absurd(numbers: np.ndarray) -> np.ndarray:
+    """Return which of some numbers are NaN, infinite or beyond `LARGEST`: nothing can be learned from them."""
+    return ~(np.abs(np.asarray(numbers, dtype=float)) <= LARGEST)
 
 
 Annotator = Callable[[Trajectory], bool]  # says of a finished trajectory whether it failed

@@ -1,4 +1,8 @@
-"""Ends a training at the end of an iteration when its process is asked to stop, by SIGTERM or Ctrl-C."""
+"""Ends a job that SIGTERM or Ctrl-C asks to stop where nothing is lost: after an iteration, after an episode.
+
+The signal is only noted, as an exception in the middle of MuJoCo's code would abort the process; whatever lasts
+looks now and then, by `check_asked`.
+"""
 
 from __future__ import annotations
 
@@ -27,10 +31,14 @@ def asked() -> int | None:
     return _asked[0] if _asked else None
 
 
-def check_asked() -> None:
-    """Raise Stopped if this process was asked to stop."""
+def check_asked(then: str = "goes on from here") -> None:
+    """Raise Stopped if this process was asked to stop.
+
+    Args:
+        then: what the same command does when it is given again.
+    """
     if _asked:
-        raise Stopped(f"stopped by {signal.Signals(_asked[0]).name}: the same command goes on from here")
+        raise Stopped(f"stopped by {signal.Signals(_asked[0]).name}: the same command {then}")
 
 
 @contextlib.contextmanager
@@ -88,7 +96,7 @@ def _note(number: int, frame: FrameType | None) -> None:
     _only_note(number, frame)
     if _stop_file and _stop_file[0].parent.exists():
         _stop_file[0].touch()
-    log.warning("%s: finishing the iteration and saving it; again: stops at once", signal.Signals(number).name)
+    log.warning("%s: stopping once what can be kept is saved; again: stops at once", signal.Signals(number).name)
 
 
 def _only_note(number: int, frame: FrameType | None) -> None:

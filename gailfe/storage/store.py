@@ -44,7 +44,14 @@ class Store:
     def __init__(self, root: Path) -> None:
         self.root = root
 
-    def get(self, kind: str, label: str, recipe: dict[str, Any], make: Callable[[Path], None]) -> Path:
+    def get(
+        self,
+        kind: str,
+        label: str,
+        recipe: dict[str, Any],
+        make: Callable[[Path], None],
+        waiting: Callable[[], None] = lambda: None,
+    ) -> Path:
         """Return the folder of the artefact that `recipe` describes; make it if it is missing or damaged.
 
         If several processes ask at the same time, one makes it and the others wait.
@@ -54,10 +61,11 @@ class Store:
             label: how the folder's name begins, for people.
             recipe: everything that decides the content, as JSON values.
             make: fills the folder that it is given.
+            waiting: is called every second while another process makes it; what it raises ends the waiting.
         """
         key, folder = self._place(kind, label, recipe)
         folder.parent.mkdir(parents=True, exist_ok=True)
-        with _locked(folder):
+        with _locked(folder, waiting):
             if folder.exists() and not self._intact(folder):
                 aside = folder.with_name(f"{folder.name}{CORRUPT}{time.time_ns()}")
                 folder.rename(aside)
@@ -155,7 +163,7 @@ def file_checksum(path: Path) -> str:
 
 
 @contextlib.contextmanager
-def _locked(folder: Path) -> Iterator[None]:
+def _locked(folder: Path, waiting: Callable[[], None]) -> Iterator[None]:
     """Hold the artefact's lock, and log if another process has it first. A lock ends with its process."""
     lock = FileLock(artifact_lock(folder))
     try:
@@ -163,7 +171,10 @@ def _locked(folder: Path) -> Iterator[None]:
     except Timeout:
         log.info("waiting for another process that is making %s", folder.name)
         publish(Report("blocked"))  # the line says by what
-        lock.acquire()
+        while not lock.is_locked:
+            waiting()
+            with contextlib.suppress(Timeout):
+                lock.acquire(timeout=1)
     try:
         yield
     finally:

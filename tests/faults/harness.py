@@ -9,6 +9,7 @@ from collections import Counter
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
+from signal import SIGTERM
 
 from gailfe.storage.store import finished
 
@@ -41,6 +42,15 @@ class Record:
     @property
     def passed(self) -> bool:
         return not (self.rows_lost or self.differences or self.left_behind or self.unexplained)
+
+
+def against(output: str, code: int) -> str:
+    """Say what is wrong with how a sweep ended after SIGTERM; empty if nothing is."""
+    listening = " at a time, into " in output  # what it says first; a signal before that is Python's own matter
+    valid = [128 + SIGTERM] if listening else [128 + SIGTERM, -SIGTERM]
+    if code not in valid:
+        return f"it ended with {code}"
+    return "a traceback" if "Traceback" in output else ""
 
 
 class Harness:
@@ -144,8 +154,8 @@ class Harness:
         if code == 0:
             return not self._complete(folder, sweep)
         if blow is not None and blow.target != "worker":
-            if blow.signal.name == "SIGTERM" and code != 128 + blow.signal and "Traceback" in output:
-                self.record.unexplained.append(f"{sweep.log.name}: SIGTERM ended it with {code} and a traceback")
+            if blow.signal == SIGTERM and (objection := against(output, code)):
+                self.record.unexplained.append(f"{sweep.log.name}: after SIGTERM: {objection}: …{output[-300:]}")
             return True
         for job, error in FAILED.findall(output):
             named = [damage for damage in damages if str(damage.path) in error or damage.path.name in error]

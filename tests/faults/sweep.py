@@ -23,23 +23,24 @@ STAGES = {"experts": 2.0, "demonstrations": 0.6, "runs": 3.0}  # and about how l
 
 @dataclass(frozen=True)
 class Size:
-    """Which sweep: two algorithms in some environments, on experts that are trained for it."""
+    """Which sweep: algorithms in some environments, on experts that are trained for it."""
 
+    algos: tuple[str, ...]
     envs: tuple[str, ...]
     iterations: int  # of an expert's training, and of imitation
     trajectories: int  # to collect
     options: tuple[str, ...] = ()
 
 
-LONG = Size(("halfcheetah", "hopper"), 24, 40, ("tracking=wandb",))
-SHORT = Size(("halfcheetah",), 10, 8, ("tracking=none",))
+LONG = Size(("gail", "gailfe", "bc"), ("halfcheetah", "hopper", "cartpole"), 24, 40, ("tracking=wandb",))
+SHORT = Size(("gail", "gailfe"), ("halfcheetah",), 10, 8, ("tracking=none",))
 
 
 def command(folder: Path, size: Size) -> list[str]:
     """The command of the sweep, all of whose files are below `folder`."""
     return [
         *(sys.executable, "-W", "ignore", "-m", "gailfe.run", "-m", "hydra.launcher.n_jobs=2"),
-        *("algo=gail,gailfe", "env=" + ",".join(size.envs), "annotator=low_return"),
+        *("algo=" + ",".join(size.algos), "env=" + ",".join(size.envs), "annotator=low_return"),
         *(f"env.num_iterations={size.iterations}", "env.max_episode_steps=100", "checkpoint_every=3"),
         *("algo.steps_per_iteration=512", "evaluation.every=5", "evaluation.episodes=1"),
         *(f"env.ppo.total_steps={size.iterations * 512}", "expert.steps_per_iteration=512", "expert.epochs=2"),
