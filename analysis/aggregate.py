@@ -4,7 +4,8 @@ Before they are averaged, all seeds get the same grid: every iteration in which 
 Between two values of a seed its curve is interpolated linearly (there is no training return in an iteration in
 which no episode ended). Before its first and after its last value it has none. Mean and spread exist only where
 every seed has a value, so that a missing seed never changes them: with a half-done seed, the mean ends where that
-seed ends.
+seed ends. A run whose algorithm finished before its budget, as behaviour cloning does, keeps its last value until
+then: more iterations would change nothing.
 """
 
 from collections.abc import Iterable
@@ -14,17 +15,24 @@ import pandas as pd
 
 from analysis.curves import measurements
 from analysis.layout import Wording
-from analysis.runs import EXPERT, EXPERT_RETURN
+from analysis.runs import EXPERT, EXPERT_RETURN, NUM_ITERATIONS, STOPPED_EARLY
 
 RETURNS = ("eval_return_mean", "return_mean")
 
 
 def seed_lines(curves: pd.DataFrame, env: str, algo: str, metric: str) -> pd.DataFrame:
-    """Every seed's curve on the common grid: `(iterations, seeds)`, NaN where a seed has not been."""
-    rows = measurements(curves)
-    rows = rows[(rows["env"] == env) & (rows["algo"] == algo) & (rows["metric"] == metric)]
+    """Return every seed's curve on the common grid: `(iterations, seeds)`, NaN where a seed has not been."""
+    own = curves[(curves["env"] == env) & (curves["algo"] == algo)]
+    rows = measurements(own[own["metric"] == metric])
     grid = rows.pivot_table(index="iteration", columns="seed", values="value")
-    return grid.interpolate(method="index", limit_area="inside")
+    grid = grid.interpolate(method="index", limit_area="inside")
+    finished = own.loc[own["metric"] == STOPPED_EARLY, "seed"].tolist()
+    budgets = own.loc[(own["metric"] == NUM_ITERATIONS) & own["seed"].isin(finished), "value"]
+    if len(grid) and len(budgets):
+        grid = grid.reindex(grid.index.union([int(budgets.max())]))
+        for seed in grid.columns.intersection(finished):
+            grid[seed] = grid[seed].ffill()
+    return grid
 
 
 def mean_and_std(lines: pd.DataFrame) -> pd.DataFrame:

@@ -2,10 +2,11 @@
 
 One row a value: `env, algo, seed, iteration, env_steps, metric, value`; `seed`, `iteration` and `env_steps`
 are plain int64, `value` is float64 and never NaN. Iterations count from 1. Rows at iteration 0 are facts
-rather than measurements: a run's budget (`num_iterations`), whether it was a quick demonstration
-(`quick_demonstration`), its Z_F (`z_f`), the evaluated return of the expert that it imitated (`expert_return`),
-and, as algo `expert` with seed 0, the expert's evaluated return (`eval_return_mean`, `eval_return_std`; one row an
-environment and distinct value). With contaminated demonstrations the expert is the clean one.
+rather than measurements: a run's budget (`num_iterations`), whether its algorithm finished before that
+(`stopped_early`), whether it was a quick demonstration (`quick_demonstration`), its Z_F (`z_f`), the evaluated
+return of the expert that it imitated (`expert_return`), and, as algo `expert` with seed 0, the expert's
+evaluated return (`eval_return_mean`, `eval_return_std`; one row an environment and distinct value). With
+contaminated demonstrations the expert is the clean one.
 """
 
 import logging

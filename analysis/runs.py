@@ -32,6 +32,7 @@ EXPERT = "expert"
 # Facts about a run are rows at iteration 0; its measurements begin at iteration 1. So a results file has the same
 # information about a half-done sweep as the run folders that it was made from.
 NUM_ITERATIONS = "num_iterations"
+STOPPED_EARLY = "stopped_early"
 QUICK = "quick_demonstration"
 Z_F = "z_f"
 EXPERT_RETURN = "expert_return"
@@ -55,6 +56,7 @@ class Run:
     algo: str
     seed: int
     num_iterations: int | None  # its budget
+    stopped_early: bool  # its algorithm finished before that
     quick: bool
     z_f: float | None
 
@@ -111,7 +113,8 @@ def read_run(folder: Path) -> Run | None:
             env=str(found["env.name"]),
             algo=algo_label(str(found["algo.name"]), overrides_of(folder)),
             seed=int(found["seed"]),
-            num_iterations=_stopped_after(folder) or (None if budget is None else int(budget)),
+            num_iterations=None if budget is None else int(budget),
+            stopped_early=_stopped_early(folder),
             quick=experiment == "quick",
             z_f=None if z_f is None else float(z_f),
         )
@@ -120,20 +123,20 @@ def read_run(folder: Path) -> Run | None:
         return None
 
 
-def _stopped_after(folder: Path) -> int | None:
-    """Return the iterations of a run whose algorithm finished before the run's budget; None for other runs.
+def _stopped_early(folder: Path) -> bool:
+    """Return whether a run has ended because its algorithm finished before the budget did.
 
     If a file of a finished run is damaged, the log names it: what is drawn may not be what the run was.
     """
-    stopped_after = None
+    stopped_early = False
     try:
         summary = read_summary(folder)
         if summary is not None:
-            stopped_after = int(summary["iterations"]) if summary["stopped_early"] else None
+            stopped_early = summary["stopped_early"]
             check_finished(folder, summary)
     except ArtifactError as error:
         log.warning("%s: this run is drawn as it is", error)
-    return stopped_after
+    return stopped_early
 
 
 def read_metrics(path: Path) -> pd.DataFrame:
@@ -165,7 +168,12 @@ def read_metrics(path: Path) -> pd.DataFrame:
 def run_rows(run: Run) -> pd.DataFrame:
     """Return a run's measurements and facts in long form (`COLUMNS`), cells without a value left out."""
     metrics = read_metrics(run.folder / METRICS).melt(["iteration", "env_steps"], var_name="metric")
-    facts = {NUM_ITERATIONS: run.num_iterations, QUICK: 1 if run.quick else None, Z_F: run.z_f}
+    facts = {
+        NUM_ITERATIONS: run.num_iterations,
+        STOPPED_EARLY: 1 if run.stopped_early else None,
+        QUICK: 1 if run.quick else None,
+        Z_F: run.z_f,
+    }
     about = pd.DataFrame(
         [(0, 0, name, value) for name, value in facts.items()],
         columns=["iteration", "env_steps", "metric", "value"],

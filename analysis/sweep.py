@@ -11,7 +11,7 @@ import pandas as pd
 from analysis.arguments import folder_of
 from analysis.curves import measurements
 from analysis.layout import Wording
-from analysis.runs import EXPERT, NUM_ITERATIONS, algo_label
+from analysis.runs import EXPERT, NUM_ITERATIONS, STOPPED_EARLY, algo_label
 from gailfe.storage.names import JOBS
 from gailfe.storage.run_names import HYDRAS, overrides_in_name, overrides_of
 
@@ -68,6 +68,7 @@ def missing_runs(curves: pd.DataFrame, announced: set[RunKey], seeds: Sequence[i
     extent = announced or set(itertools.product(*(runs[key].unique().tolist() for key in keys)))
     reached = measurements(curves).groupby(keys)["iteration"].max().to_dict()
     budgets = runs[runs["metric"] == NUM_ITERATIONS].set_index(keys)["value"].to_dict()
+    finished = set(runs.loc[runs["metric"] == STOPPED_EARLY, keys].itertuples(index=False, name=None))
     wording = Wording.of({run[1] for run in extent | seen})
     lines = []
     for run in sorted(extent | seen):
@@ -77,7 +78,7 @@ def missing_runs(curves: pd.DataFrame, announced: set[RunKey], seeds: Sequence[i
             lines.append(f"{name}: no run folder")
         elif not done:
             lines.append(f"{name}: no rows yet")
-        elif budget is not None and done < budget:
+        elif budget is not None and done < budget and run not in finished:
             lines.append(f"{name}: {done:.0f} of {budget:.0f} iterations")
     return lines
 

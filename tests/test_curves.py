@@ -12,6 +12,7 @@ from analysis.aggregate import seed_lines
 from analysis.curves import COLUMNS, load_curves, measurements, save_curves
 from analysis.panels import draw_panels
 from analysis.runs import EXPERT, RunsError
+from analysis.summary import summarise
 from analysis.sweep import announced_runs, missing_runs
 from gailfe.config.folders import job_subfolder
 
@@ -163,6 +164,17 @@ def test_a_run_whose_algorithm_stopped_early_lacks_nothing(tmp_path, stopped_ear
     folder = make_run(tmp_path, iterations=3, budget=9, evaluated={3: 100.0})
     (folder / "summary.json").write_text(json.dumps({"iterations": 3, "stopped_early": stopped_early}))
     assert missing_runs(load_curves(tmp_path), set()) == missing
+
+
+def test_a_run_whose_algorithm_stopped_early_is_compared_as_it_would_go_on(tmp_path):
+    make_run(tmp_path, iterations=9, budget=9, evaluated={1: 0.0, 9: 800.0})
+    stopped = make_run(tmp_path, algo="bc", iterations=3, budget=9, evaluated={1: 100.0, 3: 500.0})
+    (stopped / "summary.json").write_text(json.dumps({"iterations": 3, "stopped_early": True}))
+    text, (record,) = summarise([tmp_path], "gail")
+    assert "iterations 1 to 9" in text
+    assert (record["final_return_baseline"], record["final_return_algo"]) == (800.0, 500.0)
+    assert record["auc_algo"] == pytest.approx((2 * 300 + 6 * 500) / 8)
+    assert ([1, 3, 9], [100.0, 500.0, 500.0]) in [(x, y) for _, x, y in drawn_lines(load_curves(tmp_path))]
 
 
 def test_runs_of_several_places_make_one_table_each_run_once(tmp_path):
