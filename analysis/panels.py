@@ -226,7 +226,7 @@ def note_of(rows: pd.DataFrame, layout: Layout, missing: list[str]) -> str:
     if missing:
         shown = missing[:4] + ([f"and {len(missing) - 4} more"] if len(missing) > 4 else [])
         lines.append(f"Not complete ({len(missing)} of the sweep's runs): {'; '.join(shown)}.")
-    return "\n".join(wrapped for line in lines for wrapped in textwrap.wrap(line, 165))
+    return "\n".join(wrapped for line in lines for wrapped in textwrap.wrap(line, 150))
 
 
 def save_figure(figure: Figure, folder: Path, stem: str, formats: list[str]) -> list[Path]:
