@@ -59,7 +59,9 @@ def draw_panels(curves: pd.DataFrame, metric: str, title: str | None, missing: l
     note = note_of(rows, layout, missing)
     heading = title_of(curves, title)
     one_line = not any("(" in name for name in layout.names)  # names with overrides need a line each
-    legend_lines = 1 if one_line else len(layout.names) + 1
+    entries = len(layout.names) + 1
+    columns = 1 if not one_line else 3 if entries <= 3 else 2  # as many as a panel is wide
+    legend_lines = -(-entries // columns)
     panel_height = 1.9 if layout.by_factor else 2.6 + 0.15 * legend_lines  # inches, and so are the next
     common_legend = 0.15 * (2 + len(layout.names) // 2) if layout.by_factor else 0
     around = 0.12 * (1 + note.count("\n")) + (0.25 if heading else 0)
@@ -71,7 +73,7 @@ def draw_panels(curves: pd.DataFrame, metric: str, title: str | None, missing: l
                 axis.set_xlabel("Iteration")
             else:
                 axis.set_xlabel(x_label(rows[rows["env"] == panel.env]))
-                add_legend(figure, axis, legend_entries(rows, [panel], [axis]), columns=3 if one_line else 1)
+                add_legend(figure, axis, legend_entries(rows, [panel], [axis]), columns)
             if panel.column == 0:
                 axis.set_ylabel(Y_LABELS.get(metric, metric))
         if below is not None:
