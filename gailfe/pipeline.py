@@ -31,6 +31,7 @@ from gailfe.config.keys import Refusal
 from gailfe.config.schema import Config
 from gailfe.envs.trajectory import Annotator, Demonstrations
 from gailfe.processes.stopping import check_asked
+from gailfe.reporting import told_to_wandb
 from gailfe.storage.files import atomic, remove_partials, write_json, write_text
 from gailfe.storage.locks import run_lock
 from gailfe.storage.names import EVALUATION, EXPERT_RECORD
@@ -140,7 +141,8 @@ def _stages_for_wandb(
     evaluation = json.loads((expert_folder / EVALUATION).read_text())
     expert = expert_input(recipe["expert"], expert_folder, {"expert": config.expert.name, **evaluation})
     demonstrations = demonstrations_input(artifact_key(recipe), demonstrations_folder, recipe)
-    log_collection(config, expert, demonstrations)
+    with told_to_wandb():
+        log_collection(config, expert, demonstrations)
     return [expert, demonstrations]
 
 

@@ -2,13 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+import contextlib
+import logging
+import time
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
 from gailfe.algorithms.learner import Learner, Sampled, Sectioned
+from gailfe.config.keys import Refusal
 from gailfe.config.schema import Config
 from gailfe.nn.stochastic import StochasticPolicy
+from gailfe.processes.stopping import Stopped, check_asked
 from gailfe.storage.names import METRICS
 from gailfe.storage.records import EVALUATED, expert_return
 from gailfe.storage.tracking import Row, read_rows
@@ -17,13 +22,50 @@ from gailfe.storage.wandb_run import (
     EXPERT,
     VIDEO,
     Sections,
+    TrackingError,
     histogram,
     start_wandb,
     summary_of,
 )
 
+log = logging.getLogger(__name__)
+
+SIGNALS_APART = 1.0  # seconds between the ends of two processes that the same signal was sent to
+
 Film = Callable[[StochasticPolicy, str, Path], bool]
 """Films a policy: from a title to the file of a video; returns whether there is one."""
+
+
+@contextlib.contextmanager
+def told_to_wandb() -> Iterator[None]:
+    """Raise what it means that W&B fails: its own process has ended, or refuses.
+
+    A signal to all processes of a job, as Slurm's, ends W&B's process at once, perhaps before it comes here.
+
+    Raises:
+        Stopped: if a signal asked this process to stop.
+        TrackingError: else.
+    """
+    try:
+        yield
+    except Refusal:  # which says more
+        raise
+    except Exception as error:  # W&B's are of many kinds, those of its connection too
+        _let_go()
+        time.sleep(SIGNALS_APART)
+        check_asked()
+        raise TrackingError(
+            f"W&B has stopped to take what it is told ({type(error).__name__}: {error}). The same command goes on "
+            "from the last checkpoint; tracking=none switches W&B off"
+        ) from error
+
+
+def _let_go() -> None:
+    """Forget W&B's process, which has ended; else W&B fails again at the end of this one, with a traceback."""
+    import wandb
+
+    with contextlib.suppress(Exception):
+        wandb.teardown(exit_code=1)
 
 
 class Reporter:
@@ -45,18 +87,28 @@ class Reporter:
         film: Film | None = None,
     ) -> None:
         self._sections = Sections(learner.SECTIONS if isinstance(learner, Sectioned) else {})
-        self._run = start_wandb(config, folder, run_id, self._sections)
-        if self._run is None:
-            return
         self._folder, self._learner, self._film = folder, learner, film
         self._total = config.env.num_iterations
-        self._expert = expert_return(folder)
-        log_inputs(self._run, config, inputs)
+        with told_to_wandb():
+            self._run = start_wandb(config, folder, run_id, self._sections)
+            if self._run is not None:
+                self._expert = expert_return(folder)
+                log_inputs(self._run, config, inputs)
 
     def row(self, row: Row) -> None:
-        """Report an iteration, whose row is in metrics.csv now."""
+        """Report an iteration, whose row is in metrics.csv now.
+
+        After a signal that ended W&B's process, it says so and returns: the training saves a checkpoint and stops.
+        """
         if self._run is None:
             return
+        try:
+            with told_to_wandb():
+                self._tell(row)
+        except Stopped:
+            log.warning("W&B's process has ended: it does not get the row of iteration %d", row["iteration"])
+
+    def _tell(self, row: Row) -> None:
         entry: dict[str, Any] = self._sections.row(row)
         if self._expert is not None:
             entry[EXPERT] = self._expert
@@ -74,16 +126,20 @@ class Reporter:
         """End the W&B run of a training that has come to its end; its policy is saved."""
         if self._run is None:
             return
-        summary = self._summary(iterations)
-        self._run.summary.update(summary)
-        log_policy(self._run, self._folder, iterations, summary)
-        self._run.finish()
+        with told_to_wandb():
+            summary = self._summary(iterations)
+            self._run.summary.update(summary)
+            log_policy(self._run, self._folder, iterations, summary)
+            self._run.finish()
 
     def abort(self) -> None:
         """End the W&B run of a training that has ended with an error, or the next one in this process would be
         written into it. A training that goes on continues it."""
         if self._run is not None:
-            self._run.finish(exit_code=1)
+            try:
+                self._run.finish(exit_code=1)
+            except Exception:  # its process has ended, too; the error is told, and not this one
+                _let_go()
 
     def _summary(self, iteration: int | float) -> dict[str, float]:
         rows = [row for row in read_rows(self._folder / METRICS) if row["iteration"] <= iteration]

@@ -6,7 +6,10 @@ import dataclasses
 import hashlib
 import json
 import logging
+import os
 import shutil
+import signal
+import time
 from base64 import b64encode
 from pathlib import Path
 from typing import Any
@@ -27,9 +30,10 @@ from gailfe.envs.evaluation import Evaluator
 from gailfe.nn.gaussian import GaussianPolicy
 from gailfe.nn.stochastic import StochasticPolicy
 from gailfe.pipeline import run as run_pipeline
+from gailfe.processes.stopping import Stopped, forget, stop
 from gailfe.storage.recipe import run_recipe
 from gailfe.storage.tracking import columns, read_rows
-from gailfe.storage.wandb_run import Sections
+from gailfe.storage.wandb_run import Sections, TrackingError
 from gailfe.training import train
 
 ROOT = Path(__file__).parents[1]
@@ -260,6 +264,41 @@ def test_of_every_algorithm_wandb_gets_each_row_and_the_policy_in_its_own_sectio
         logged = offline.history[int(row["iteration"])]
         assert {sections.key(name): value for name, value in row.items()}.items() <= logged.items()
     assert [artifact.type for artifact in offline.artifacts.values()] == ["policy"]
+
+
+def kill_wandb() -> None:
+    """What the system does to W&B's own process where memory runs out, or a signal to all processes of a job."""
+    own = Path(f"/proc/{os.getpid()}/task")
+    children = [int(child) for task in own.iterdir() for child in (task / "children").read_text().split()]
+    (core,) = [child for child in children if b"wandb-core" in Path(f"/proc/{child}/cmdline").read_bytes()]
+    os.kill(core, signal.SIGKILL)
+
+
+@pytest.mark.parametrize("signalled", [False, True])
+def test_where_wandbs_own_process_ends_the_run_stops_and_goes_on(
+    signalled: bool, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    caplog.set_level("INFO")
+    monkeypatch.setattr(gailfe.reporting, "SIGNALS_APART", 0.0)
+    config, row = tracked("gail"), gailfe.reporting.Reporter.row
+
+    def row_of_3(self: gailfe.reporting.Reporter, of: dict[str, float]) -> None:
+        if of["iteration"] == 3:
+            kill_wandb()
+            time.sleep(0.5)  # until the connection knows
+            if signalled:
+                stop()
+        row(self, of)
+
+    monkeypatch.setattr(gailfe.reporting.Reporter, "row", row_of_3)
+    with pytest.raises(Stopped if signalled else TrackingError, match="he same command goes on"):
+        run(config, tmp_path / "run")
+    forget()
+    monkeypatch.setattr(gailfe.reporting.Reporter, "row", row)
+    folder = run(config, tmp_path / "run")
+    # After a signal the row's checkpoint was saved first.
+    assert f"resumed after iteration {3 if signalled else 2}" in caplog.text
+    assert rows(folder) == rows(run(small_run("gail"), tmp_path / "whole"))
 
 
 def test_metrics_of_an_algorithm_of_ones_own_have_a_section(tmp_path: Path) -> None:

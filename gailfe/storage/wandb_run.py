@@ -30,7 +30,7 @@ BINS = 50  # of a histogram
 
 
 class TrackingError(Refusal, RuntimeError):
-    """W&B refuses to start a run."""
+    """W&B refuses to start a run, or no longer takes what it is told."""
 
 
 class Sections:

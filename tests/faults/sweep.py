@@ -53,18 +53,23 @@ def command(folder: Path, size: Size) -> list[str]:
 
 def underway(folder: Path, since: float = 0.0) -> set[str]:
     """The stages that jobs of the sweep are in; with `since`, by what they have written after that time [s]."""
-    rows = [path for path in folder.glob("runs/**/metrics.csv") if not (path.parent / "summary.json").exists()]
+    rows = [path for path in _below(folder / "runs", "metrics.csv") if not (path.parent / "summary.json").exists()]
     written = {
         "experts": [*folder.glob("artifacts/experts/*.partial/curve.csv")],
         "demonstrations": [
             # Nothing is written there before the end: then jobs that have begun stand for it.
             holder
-            for holder in folder.glob("runs/**/.holder")
+            for holder in _below(folder / "runs", ".holder")
             if list(folder.glob("artifacts/demonstrations/*.partial"))
         ],
         "runs": rows,
     }
     return {stage for stage, paths in written.items() if any(_changed(path) >= since for path in paths)}
+
+
+def _below(folder: Path, name: str) -> list[Path]:
+    """Return the files of that name below `folder`; glob would not bear that folders go meanwhile."""
+    return [Path(place, name) for place, _, files in os.walk(folder) if name in files]
 
 
 class Blow(NamedTuple):
