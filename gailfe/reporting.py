@@ -38,7 +38,7 @@ Film = Callable[[StochasticPolicy, str, Path], bool]
 
 @contextlib.contextmanager
 def told_to_wandb() -> Iterator[None]:
-    """Raise what it means that W&B fails: its own process has ended, or refuses.
+    """Turn any error of W&B into a sentence: its own process has ended, or it refuses.
 
     A signal to all processes of a job, as Slurm's, ends W&B's process at once, perhaps before it comes here.
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import shutil
 from collections.abc import Callable
 from pathlib import Path
@@ -10,21 +9,17 @@ from pathlib import Path
 import pytest
 from algorithms import rows, run, run_killed_after, small_run, weights
 from filelock import FileLock
-from helpers import compose
-from run_folders import make_run
+from helpers import compose, flip, shorten
 
 from analysis.report_runs import read_files
 from analysis.runs import read_run
 from expert.experts import make_expert
 from gailfe.artifacts import main
-from gailfe.config.keys import ConfigError
 from gailfe.pipeline import HOLDER, RunIsBusy, held
 from gailfe.storage.checkpoint import CheckpointError
-from gailfe.storage.finished import read_summary, write_summary
 from gailfe.storage.locks import run_lock
 from gailfe.storage.progress import Progress
-from gailfe.storage.recipe import is_finished, run_recipe
-from gailfe.storage.store import ArtifactError, Store
+from gailfe.storage.store import Store
 
 
 @pytest.fixture(scope="module")
@@ -42,16 +37,6 @@ def interrupted(tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.fixture
 def killed(interrupted: Path, tmp_path: Path) -> Path:
     return Path(shutil.copytree(interrupted, tmp_path / "run"))
-
-
-def flip(path: Path) -> None:
-    content = bytearray(path.read_bytes())
-    content[len(content) // 2] ^= 4
-    path.write_bytes(content)
-
-
-def shorten(path: Path, lines: int) -> None:
-    path.write_text("".join(path.read_text().splitlines(keepends=True)[:lines]))
 
 
 DAMAGES: dict[str, tuple[Callable[[Path], object], int, str]] = {  # and after which iteration the run goes on
@@ -199,76 +184,3 @@ def test_an_experts_training_goes_on_from_where_it_is_whole(
     assert weights(folders[0]) == weights(folders[1])
     assert sorted(path.name for path in folders[0].iterdir()) == sorted(path.name for path in folders[1].iterdir())
     assert not list(folders[0].glob("checkpoint*.pt"))
-
-
-@pytest.fixture
-def finished(whole: Path, tmp_path: Path) -> Path:
-    return Path(shutil.copytree(whole, tmp_path / "run"))
-
-
-def is_done(folder: Path) -> bool:
-    return is_finished(folder, run_recipe(small_run("gailfe"), "key"), 6)
-
-
-@pytest.mark.parametrize("key", ["iterations", "wall_time_s", "last_row"])
-def test_a_summary_that_says_something_else_than_was_written_is_not_believed(key: str, tmp_path: Path) -> None:
-    write_summary(tmp_path, {"iterations": 6, "wall_time_s": 1.0, "stopped_early": False, "last_row": {"kl": 0.5}})
-    assert read_summary(tmp_path) is not None
-    summary = json.loads((tmp_path / "summary.json").read_text())
-    summary[key] = {"iterations": 7, "wall_time_s": 2.0, "last_row": {"kl": 0.25}}[key]
-    (tmp_path / "summary.json").write_text(json.dumps(summary))
-    with pytest.raises(ArtifactError, match=r"summary\.json can't be read: it is not as it was written"):
-        read_summary(tmp_path)
-
-
-HELD = ["metrics.csv", "recipe.json", "policy.safetensors", "policy.json", "config.yaml", "expert.json"]
-WAYS: dict[str, Callable[[Path], object]] = {
-    "gone": Path.unlink,
-    "emptied": lambda path: path.write_bytes(b""),
-    "cut": lambda path: path.write_bytes(path.read_bytes()[:-5]),
-    "flipped": flip,
-}
-
-
-@pytest.mark.parametrize("way", WAYS.values(), ids=WAYS)
-@pytest.mark.parametrize("name", HELD)
-def test_a_finished_run_with_a_damaged_file_is_not_called_finished(
-    name: str, way: Callable[[Path], object], tmp_path: Path, caplog: pytest.LogCaptureFixture
-) -> None:
-    for name_held in HELD:
-        (tmp_path / name_held).write_text('{"seed": 0}')
-    (tmp_path / "checkpoint").mkdir()
-    (tmp_path / "checkpoint/state_before.pt").touch()
-    write_summary(tmp_path, {"iterations": 6, "stopped_early": False})
-    assert is_finished(tmp_path, {"seed": 0}, 6)
-    way(tmp_path / name)
-    if name == "recipe.json" and way is flip:
-        with pytest.raises(ConfigError, match=r"another configuration|differ"):
-            is_finished(tmp_path, {"seed": 0}, 6)
-        return
-    assert not is_finished(tmp_path, {"seed": 0}, 6)
-    assert f"{tmp_path / name} is missing or is not what summary.json says" in caplog.text
-    shutil.rmtree(tmp_path / "checkpoint")
-    with pytest.raises(ArtifactError, match=f"{name} is missing .* no checkpoint .* move {tmp_path} away"):
-        is_finished(tmp_path, {"seed": 0}, 6)
-
-
-@pytest.mark.parametrize("name", ["metrics.csv", "policy.safetensors", "recipe.json", "summary.json"])
-def test_a_damaged_finished_run_is_made_again_to_the_same_files(name: str, finished: Path, whole: Path) -> None:
-    assert is_done(finished)
-    WAYS["cut"](finished / name)
-    assert not is_done(finished)
-    run(small_run("gailfe"), finished)
-    assert is_done(finished)
-    assert rows(finished) == rows(whole)
-    assert weights(finished) == weights(whole)
-
-
-def test_a_damaged_run_that_is_drawn_is_named(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
-    folder = make_run(tmp_path)
-    write_summary(folder, {"iterations": 4, "stopped_early": False})
-    assert read_run(folder) is not None
-    assert caplog.text == ""
-    shorten(folder / "metrics.csv", 3)
-    assert read_run(folder) is not None
-    assert f"{folder / 'metrics.csv'} is missing or is not what summary.json says" in caplog.text

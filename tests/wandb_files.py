@@ -10,6 +10,10 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from algorithms import small_run
+
+from gailfe.config.schema import Config
+
 
 @dataclass
 class Offline:
@@ -68,3 +72,12 @@ def records(path: Path) -> Iterator[Any]:
         if kind in (1, 4):  # a whole record, or the last piece of one
             yield messages.Record.FromString(parts)
             parts = b""
+
+
+def tracked(algorithm: str, *overrides: str) -> Config:
+    return small_run(algorithm, "tracking=wandb", *overrides)
+
+
+def offline_runs(folder: Path) -> list[Offline]:
+    """What is below `folder`/wandb, oldest first."""
+    return [read_offline(path) for path in sorted(folder.glob("wandb/offline-run-*/*.wandb"))]

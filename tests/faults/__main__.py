@@ -40,7 +40,7 @@ def work(chosen: FaultsArguments) -> int:
         harness.run(chosen.kills)
     finally:
         command = f"python -m tests.faults kills={chosen.kills} seed={chosen.seed}"
-        write_report(Path(chosen.out), harness.record, command, lines)
+        write_report(Path(chosen.out), harness.record, command, lines, folder)
     for problem in (*harness.record.differences, *harness.record.left_behind, *harness.record.unexplained):
         print(f"problem: {problem}")
     if not harness.record.passed:

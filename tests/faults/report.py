@@ -33,11 +33,12 @@ def summary_of(record: Record) -> dict[str, Any]:
     }
 
 
-def write_report(out: Path, record: Record, command: str, lines: list[str]) -> None:
-    """Write faults.json, faults.md and faults.log into `out`."""
+def write_report(out: Path, record: Record, command: str, lines: list[str], work: Path) -> None:
+    """Write faults.json, faults.md and faults.log into `out`; paths in them are relative to `work`."""
     out.mkdir(parents=True, exist_ok=True)
     summary = summary_of(record)
-    problems = [*record.differences, *record.left_behind, *record.unexplained]
+    found = [*record.differences, *record.left_behind, *record.unexplained]
+    problems = [str(problem).replace(f"{work}/", "") for problem in found]
     (out / "faults.json").write_text(json.dumps({**summary, "problems": problems}, indent=2) + "\n")
     (out / "faults.log").write_text("\n".join(lines) + "\n")
     table = [f"| {key.replace('_', ' ')} | {_shown(value)} |" for key, value in summary.items()]
