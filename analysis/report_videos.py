@@ -81,9 +81,8 @@ def commands(layout: Layout, runs: Sequence[RunFiles], videos: Sequence[Video]) 
         folders = [run.folder for theirs in there.values() for run in theirs]
         if not there:
             continue
-        together = Path(
-            os.path.commonpath([folder.absolute() for folder in folders])
-        )  # where gailfe.watch puts it
+        # Where gailfe.watch puts it.
+        together = Path(os.path.commonpath([folder.absolute() for folder in folders]))
         if any(
             video.path.absolute().parent == together or video.path.is_relative_to(folder)
             for video in videos
