@@ -13,7 +13,7 @@ from analysis.curves import measurements
 from analysis.layout import Layout, Panel
 from analysis.mechanism import PROBABILITIES, ROWS
 from analysis.panels import FEW_LINES
-from analysis.runs import Z_F
+from analysis.runs import EXPERT, Z_F
 from analysis.statistics import mean_with_interval
 
 NUMBERS = 150_000  # in all charts, about: a page of 1 MB
@@ -43,7 +43,7 @@ def figure_data(curves: pd.DataFrame, layout: Layout) -> dict[str, Any]:
         its panel's number. `every`: the iterations between two points of the longest line.
     """
     measured = measurements(curves)
-    made = _Charts(curves, measured, layout)
+    made = _Charts(curves, layout)
     charts = []
     for number, panel in enumerate(layout.panels):
         experts = expert_returns(curves, panel.env, panel.lines.values())
@@ -87,11 +87,11 @@ def _rules(curves: pd.DataFrame, panel: Panel, metric: str) -> list[dict[str, An
 class _Charts:
     """Makes charts, and collects what their lines share."""
 
-    def __init__(self, curves: pd.DataFrame, measured: pd.DataFrame, layout: Layout) -> None:
+    def __init__(self, curves: pd.DataFrame, layout: Layout) -> None:
         self.layout, self.every = layout, 1
         self.grids: list[dict[str, Any]] = []
         self._places: dict[str, int] = {}
-        self._of = dict(list(measured.groupby(["env", "algo"])))
+        self._of = dict(list(curves[curves["algo"] != EXPERT].groupby(["env", "algo"])))
         seeds = sum(
             self._of[p.env, algo]["seed"].nunique() + 3 for p in layout.panels for algo in p.lines.values()
         )
@@ -128,16 +128,17 @@ class _Charts:
 
     def _grid(self, rows: pd.DataFrame, kept: pd.DataFrame) -> int:
         """Return the number of x's values in `grids`: at each iteration the mean over the seeds that were there,
-        and, where they differ, those of each seed."""
+        and, where they differ, those of each seed. After its last row a run takes no more steps and no more time.
+        """
         grid: dict[str, Any] = {"iteration": {"mean": [int(iteration) for iteration in kept.index]}}
-        steps = rows.drop_duplicates(["seed", "iteration"])
+        steps = measurements(rows).drop_duplicates(["seed", "iteration"])
         times = rows[rows["metric"] == WALL_TIME]
         for axis, source, column in (("env_steps", steps, "env_steps"), (WALL_TIME, times, "value")):
             table = source.pivot_table(index="iteration", columns="seed", values=column)
             if table.empty:
                 continue
             table = table.reindex(index=table.index.union(kept.index), columns=kept.columns)
-            table = table.interpolate(method="index", limit_area="inside").loc[kept.index].where(kept.notna())
+            table = table.interpolate(method="index").loc[kept.index].where(kept.notna())
             grid[axis] = {"mean": values(table.mean(axis=1))}
             if (table.max(axis=1) > table.min(axis=1)).any():
                 grid[axis]["seeds"] = {str(seed): values(table[seed]) for seed in table}

@@ -129,6 +129,19 @@ def test_long_curves_are_thinned_to_their_first_last_and_evenly_spaced_points(tm
     assert data["every"] == 6
 
 
+def test_chart_goes_on_with_the_last_value_of_a_run_that_stopped_early(tmp_path):
+    make_run(tmp_path, iterations=9, budget=9, evaluated={1: 0.0, 9: 800.0})
+    stopped = make_run(tmp_path, algo="bc", iterations=3, budget=9, evaluated={1: 100.0, 3: 500.0})
+    (stopped / "summary.json").write_text(json.dumps({"iterations": 3, "stopped_early": True}))
+    curves = load_curves(tmp_path)
+    data = figure_data(curves, compare_tasks(curves, [tmp_path], "gail")[0])
+    (line,) = [line for line in data["charts"][0]["lines"] if data["names"][line["name"]] == "BC"]
+    assert (line["mean"], line["seeds"]) == ([100, 500, 500], {"0": [100, 500, 500]})
+    grid = {axis: values["mean"] for axis, values in data["grids"][line["grid"]].items()}
+    assert grid["iteration"] == [1, 3, 9]
+    assert grid["env_steps"] == [1024, 3072, 3072]
+
+
 def test_configuration_is_told_by_what_it_differs_with(study):
     runs = read_runs([study], [])
     shared, tables = shared_and_different(runs, str)
