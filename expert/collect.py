@@ -161,7 +161,7 @@ def _collect_into(config: Config, expert_folder: Path, folder: Path) -> None:
         shutil.rmtree(folder / name, ignore_errors=True)  # what an interrupted attempt left
     metadata = {"seed": config.demonstrations.seed, "annotator": config.annotator.name, **summary}
     save_demonstrations(folder, demonstrations, config.env, config.expert.name, metadata)
-    log_records(summary.get("contamination", []))
+    log_records(summary.get("contamination", []), demonstrations, config.demonstrations.contamination)
     write_json(folder / SUMMARY, summary)
     if "earlier_tried" in summary:
         log.info(

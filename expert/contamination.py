@@ -7,6 +7,7 @@ the same policies are labelled failures. GAILFE learns from these; GAIL does not
 from __future__ import annotations
 
 import logging
+import math
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -25,6 +26,7 @@ from gailfe.storage.store import file_checksum
 
 log = logging.getLogger(__name__)
 
+TOLERANCE = 0.1  # relative: how far the share of weaker pairs may exceed the one asked for without a warning
 Record = dict[str, Any]  # what one source of weaker episodes gave, for the dataset's metadata and the log
 
 
@@ -53,7 +55,7 @@ def contaminate(
         The contaminated demonstrations, the weaker episodes last, and a record of each source.
     """
     expert, failed = list(demonstrations.expert), list(demonstrations.failed)
-    pairs = share / (1 - share) * sum(map(len, expert)) / len(sources)
+    pairs = pairs_beside(sum(map(len, expert)), share) / len(sources)
     records = []
     for source in sources:
         unlabelled: list[Trajectory] = []
@@ -79,19 +81,25 @@ def contaminate_own(demonstrations: Demonstrations, settings: DemonstrationsConf
     """
     pool, share = list(demonstrations.failed), settings.contamination
     order = np.random.default_rng(settings.seed).permutation(len(pool))
-    pairs = share / (1 - share) * sum(map(len, demonstrations.expert))
+    pairs = pairs_beside(sum(map(len, demonstrations.expert)), share)
     lengths = np.cumsum([len(pool[i]) for i in order])
     count = int(np.searchsorted(lengths, pairs)) + 1  # episodes that hold that many pairs
     if count >= len(pool):
         held = int(lengths[-1]) if len(pool) else 0
         raise ConfigError(
-            f"demonstrations.contamination={share} needs {pairs:.0f} state-action pairs of failed trajectories "
+            f"demonstrations.contamination={share} needs {pairs} state-action pairs of failed trajectories "
             f"beside the expert's, and at least one more trajectory that stays a failure; there are {len(pool)} "
             f"failed trajectories with {held} pairs. Lower it, or give a larger demonstrations.failed_dataset"
         )
     unlabelled, labelled = ([pool[i] for i in part] for part in (order[:count], order[count:]))
-    log_records([_record("failed trajectories of the dataset", unlabelled, labelled)])
-    return Demonstrations([*demonstrations.expert, *unlabelled], labelled)
+    contaminated = Demonstrations([*demonstrations.expert, *unlabelled], labelled)
+    log_records([_record("failed trajectories of the dataset", unlabelled, labelled)], contaminated, share)
+    return contaminated
+
+
+def pairs_beside(pairs: int, share: float) -> int:
+    """Return how many weaker pairs make up `share` of all, beside this many of the expert's."""
+    return math.ceil(round(share * pairs / (1 - share), 6))  # 0.4 / 0.6 · 30,000 is 20,000, in floats a bit more
 
 
 def check_contamination(config: Config) -> None:
@@ -162,14 +170,29 @@ def weaker_policies(config: Config, expert_folder: Path) -> dict[str, Stochastic
     return {f"{CHECKPOINTS}/{path.name}": _load(config, path, path.name) for path in chosen}
 
 
-def log_records(records: Sequence[Record]) -> None:
-    """Log what each source gave."""
+def log_records(records: Sequence[Record], demonstrations: Demonstrations, share: float) -> None:
+    """Log what each source gave, and which share of all pairs that makes; warn where it is not the one asked for.
+
+    Args:
+        demonstrations: with the weaker episodes in it.
+        share: `demonstrations.contamination`.
+    """
     for record in records:
         log.info(
             "demonstrations: contaminated by %(policy)s: %(unlabelled_episodes)d episodes (%(unlabelled_pairs)d "
             "pairs, mean return %(unlabelled_return_mean).0f) are among the expert's, without a label; "
             "%(failed_episodes)d others (%(failed_pairs)d pairs) are failures",
             record,
+        )
+    weaker, pairs = sum(record["unlabelled_pairs"] for record in records), sum(map(len, demonstrations.expert))
+    if records:
+        level = logging.INFO if weaker <= (1 + TOLERANCE) * share * pairs else logging.WARNING
+        log.log(
+            level,
+            "demonstrations: %.1f%% of the pairs to imitate are weaker ones (demonstrations.contamination=%s); "
+            "episodes are added whole",
+            100 * weaker / pairs,
+            share,
         )
 
 

@@ -54,6 +54,27 @@ def test_weaker_episodes_make_up_the_share_and_the_clean_ones_all_stay(share: fl
         assert record["unlabelled_pairs"] == length * record["unlabelled_episodes"]
 
 
+@pytest.mark.parametrize(("share", "episodes"), [(0.4, 2), (0.8, 12), (0.9, 27), (0.25, 1)])
+def test_no_episode_is_added_beyond_the_share(share: float, episodes: int) -> None:
+    clean = Demonstrations([make_trajectory(10, seed=i) for i in range(3)], [])
+    (expert, _), _ = contaminate(clean, [Source("slow", endless(10, 1000))], share)
+    assert len(expert) == 3 + episodes
+    failed = [make_trajectory(10, seed=100 + i) for i in range(30)]
+    settings: Any = compose(f"demonstrations.contamination={share}").demonstrations
+    assert len(contaminate_own(clean._replace(failed=failed), settings).expert) == 3 + episodes
+
+
+@pytest.mark.parametrize(("share", "level"), [(0.5, "INFO"), (0.1, "WARNING")])
+def test_the_share_that_was_reached_is_told_with_a_warning_where_an_episode_is_too_long_for_it(
+    share: float, level: str, caplog: pytest.LogCaptureFixture
+) -> None:
+    caplog.set_level("INFO")
+    clean = Demonstrations([make_trajectory(10)], [make_trajectory(10, seed=i) for i in (1, 2)])
+    contaminate_own(clean, compose(f"demonstrations.contamination={share}").demonstrations)
+    last = caplog.records[-1]
+    assert (last.levelname, last.getMessage().count("50.0% of the pairs")) == (level, 1)
+
+
 def config_of(tmp_path: Path, *overrides: str) -> Config:
     return compose(*PRETRAINED, f"paths.artifacts={tmp_path}", "demonstrations.num_trajectories=1", *overrides)
 
