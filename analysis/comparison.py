@@ -5,15 +5,20 @@ in the same panel has (`common_lines`):
 
 - **area** (`auc`): the average height of a seed's curve over these iterations, by the trapezoidal rule: a return.
 - **final return**: the value in the last of them.
-- **failed episodes**: how many the run counted up to there. GAIL's runs don't count them.
+- **failed episodes**: how many the run counted up to there. Behaviour cloning counts none.
 - **steps to 80%** (50%, 90%): the environment steps at the first evaluation whose return is at or above that part
   of the expert's, in all that the seed has done. Where there is none, the time is censored: it is longer than the
-  run. The median over seeds takes this into account; sometimes only a lower bound of it is known.
+  run. The median over seeds takes this into account; sometimes only a lower bound of it is known. A run whose
+  algorithm finished before its budget will never come there.
 
 Two algorithms with the same seeds are **paired by seed**: a seed sets the initial networks, the first states and,
 where demonstrations are drawn by seed, the demonstrations, so runs of one seed are not independent. An interval of
-paired differences is right for any such dependence. With different seeds they are independent samples. The
-probability of improvement is over all pairs of runs; it ignores the pairing.
+paired differences is right for any such dependence. Where the two don't have the same seeds, they are taken for
+independent samples, which is not quite right where they share some; `seeds=[…]` selects those. The probability of
+improvement is over all pairs of runs; it ignores the pairing.
+
+An iteration of behaviour cloning is a pass over the demonstrations, without a step in the environment. Its area is
+no measure of the same time as that of GAIL, so neither is called faster.
 """
 
 from typing import Any
@@ -23,7 +28,7 @@ import pandas as pd
 
 from analysis.aggregate import areas_under, expert_returns, seed_lines
 from analysis.curves import measurements
-from analysis.runs import EXPERT_RETURN, parse_label
+from analysis.runs import EXPERT_RETURN, STOPPED_EARLY, parse_label
 from analysis.statistics import (
     censored_median,
     difference_interval,
@@ -69,15 +74,17 @@ def seed_table(curves: pd.DataFrame, env: str, lines: pd.DataFrame) -> pd.DataFr
 
     Returns:
         Columns algo, seed, auc, final_return, expert_return, failed_episodes, env_steps (of its last evaluation),
-        steps_to_50, steps_to_80, steps_to_90; NaN where a number doesn't exist: steps that were never reached
-        (while expert_return exists and is above 0), failures that were not counted, areas over fewer than two
-        iterations.
+        stopped_early, steps_to_50, steps_to_80, steps_to_90; NaN where a number doesn't exist: steps that were
+        never reached (while expert_return exists and is above 0), failures that were not counted, areas over fewer
+        than two iterations.
     """
     areas = areas_under(lines)
     last = lines.index[-1] if len(lines) else 0
     rows = curves[curves["env"] == env]
     experts = rows[rows["metric"] == EXPERT_RETURN].set_index(["algo", "seed"])["value"]
     any_expert = float(np.mean(expert_returns(curves, env) or [np.nan]))
+    finished = rows.loc[rows["metric"] == STOPPED_EARLY, ["algo", "seed"]]
+    stopped_early = set(finished.itertuples(index=False, name=None))
     measured = measurements(rows)
     table = []
     for algo, seed in zip(*(lines.columns.get_level_values(level) for level in (0, 1)), strict=True):
@@ -93,6 +100,7 @@ def seed_table(curves: pd.DataFrame, env: str, lines: pd.DataFrame) -> pd.DataFr
             "expert_return": expert,
             "failed_episodes": failed.sum() if len(failed) else np.nan,
             "env_steps": evaluated["env_steps"].max(),
+            "stopped_early": (algo, seed) in stopped_early,
         }
         for percent in PERCENT:
             there = evaluated[(evaluated["value"] >= percent / 100 * expert) & (expert > 0)]
@@ -121,14 +129,18 @@ def describe(runs: pd.DataFrame) -> dict[str, Any]:
 
 
 def steps_over_seeds(runs: pd.DataFrame, percent: int) -> dict[str, Any]:
-    """Return the median steps to `percent` of the expert, or a bound, and how many seeds never reached it."""
+    """Return the median steps to `percent` of the expert, or a bound, and how many seeds never reached it.
+
+    Both the median and the bound are None where the median seed will never reach it.
+    """
     steps, key = runs[f"steps_to_{percent}"], f"steps_to_{percent}"
     if not (runs["expert_return"] > 0).all():
         return {key: None, f"{key}_more_than": None, f"{key}_never": None}
     reached = steps.notna().to_numpy()
-    median, known = censored_median(steps.fillna(runs["env_steps"]).to_numpy(), reached)
+    observed = runs["env_steps"].where(~runs["stopped_early"], np.inf)
+    median, known = censored_median(steps.fillna(observed).to_numpy(), reached)
     return {
-        key: median if known else None,
+        key: median if known and np.isfinite(median) else None,
         f"{key}_more_than": None if known else median,
         f"{key}_never": int((~reached).sum()),
     }
@@ -160,7 +172,7 @@ def compare(table: pd.DataFrame, env: str, baseline: str, algo: str) -> dict[str
         "auc_difference_ci95": interval,
         "probability_of_improvement": float(probability_of_improvement(base, other)) if there else None,
         "probability_of_improvement_ci95": improvement_interval(base, other) if there else None,
-        "verdict": None if interval is None else verdict(interval),
+        "verdict": None if interval is None else verdict(interval, list(sides.values())),
         "expert_return": without_nan(table["expert_return"].mean()),
     }
     for side, runs in sides.items():
@@ -172,8 +184,13 @@ def compare(table: pd.DataFrame, env: str, baseline: str, algo: str) -> dict[str
     return record
 
 
-def verdict(interval: tuple[float, float]) -> str:
-    """Return `faster` or `slower` if the interval of the difference in area excludes 0, else `undecided`."""
+def verdict(interval: tuple[float, float], sides: list[pd.DataFrame]) -> str:
+    """Return `faster` or `slower` if the interval of the difference in area excludes 0, else `undecided`.
+
+    `incomparable` if one of the two sides takes steps in the environment and the other takes none.
+    """
+    if len({bool(side["env_steps"].max() > 0) for side in sides}) > 1:
+        return "incomparable"
     return "faster" if interval[0] > 0 else "slower" if interval[1] < 0 else "undecided"
 
 

@@ -119,7 +119,7 @@ def read_results_file(path: Path) -> pd.DataFrame:
     """Return the tidy table saved at `path` (.parquet or .csv).
 
     Raises:
-        RunsError: another suffix, an unreadable file, or a table without the tidy columns.
+        RunsError: another suffix, an unreadable file, or a table that is not the tidy one.
     """
     readers: dict[str, Callable[[Path], pd.DataFrame]] = {".parquet": pd.read_parquet, ".csv": pd.read_csv}
     if path.suffix not in readers:
@@ -133,7 +133,35 @@ def read_results_file(path: Path) -> pd.DataFrame:
         raise RunsError(
             f"runs={path} has no column {', '.join(absent)}; valid: the long form {', '.join(COLUMNS)}"
         )
-    return tidy(table)
+    try:
+        curves = tidy(table)
+    except (ValueError, TypeError) as error:
+        raise RunsError(f"runs={path}: a value has the wrong type: {error}") from None
+    _check_values(curves, table, path)
+    return curves
+
+
+def _check_values(curves: pd.DataFrame, table: pd.DataFrame, path: Path) -> None:
+    """Check the values of a results file.
+
+    Args:
+        curves: the tidy form of `table`, which is as it was read from `path`.
+
+    Raises:
+        RunsError: a seed, iteration or number of steps that is not whole, or two values of the same thing.
+    """
+    for name in ("seed", "iteration", "env_steps"):
+        values = pd.to_numeric(table[name])
+        if (values % 1 != 0).any():
+            raise RunsError(f"runs={path}: {name}={values[values % 1 != 0].iloc[0]} must be a whole number")
+    of_runs = curves[curves["algo"] != EXPERT].drop_duplicates()
+    twice = of_runs[of_runs.duplicated(["env", "algo", "seed", "metric", "iteration"])]
+    if len(twice):
+        row = twice.iloc[0]
+        raise RunsError(
+            f"runs={path} has two values of {row['metric']} in iteration {row['iteration']} of "
+            f"{row['env']}/{row['algo']}/seed={row['seed']}; valid: each run once"
+        )
 
 
 def tidy(table: pd.DataFrame) -> pd.DataFrame:

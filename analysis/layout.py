@@ -15,8 +15,12 @@ from gailfe.config.overrides import key_of, short_keys
 
 NAMES = {"halfcheetah": "HalfCheetah"}
 
-# GAIL doesn't use these keys: like `algo.*`, they belong to an algorithm, and not to the task.
-OF_THE_ALGORITHM = re.compile(r"(algo|annotator)\b|demonstrations\.(earlier_checkpoints|failed_dataset)\b")
+# GAIL doesn't learn from what these keys change: like `algo.*`, they belong to an algorithm, and not to the task.
+# (An annotator also decides which episodes are no demonstrations. So GAILFE is compared with GAIL's runs of the
+# same annotator, where there are some.)
+OF_THE_ALGORITHM = re.compile(
+    r"(algo|annotator)\b|demonstrations\.(earlier_checkpoints|earlier_episodes|failed_dataset)\b"
+)
 
 
 @dataclass(frozen=True)

@@ -155,7 +155,7 @@ def statistics_of(task: Task, baseline: str) -> dict[str, Any]:
         "title": task.panel.title.replace("\n", ", "),
         "extent": extent_text(task.runs, task.iterations),
         "tables": panel_tables(task.panel, task.runs),
-        "sentences": sentences or [(nothing_compared(baseline), None)],
+        "sentences": sentences or [(nothing_compared(task, baseline), None)],
     }
 
 

@@ -37,7 +37,6 @@ QUICK = "quick_demonstration"
 Z_F = "z_f"
 EXPERT_RETURN = "expert_return"
 
-RULES_WITHOUT_Z_F = ("fixed", "relative")  # algo.failures.rule: Z_F is in the config but has no effect
 
 # These have a column, a folder level or a key of their own: they are no part of an algorithm's label.
 IDENTITY_KEYS = frozenset({"env", "algo", "seed"})
@@ -98,8 +97,7 @@ def read_run(folder: Path) -> Run | None:
         found = {key: OmegaConf.select(config, key) for key in ("env.name", "algo.name", "seed")}
         budget = OmegaConf.select(config, "env.num_iterations")
         experiment = OmegaConf.select(config, "experiment")
-        rule = OmegaConf.select(config, "algo.failures.rule")
-        z_f = None if rule in RULES_WITHOUT_Z_F else OmegaConf.select(config, "algo.failures.z_f")
+        z_f = OmegaConf.select(config, "algo.failures.z_f") if _uses_z_f(config) else None
     except OmegaConfBaseException as error:
         log.warning("skipped %s: not a resolved config (%s)", path, str(error).splitlines()[0])
         return None
@@ -121,6 +119,12 @@ def read_run(folder: Path) -> Run | None:
     except (ValueError, TypeError) as error:
         log.warning("skipped %s: its seed, num_iterations or z_f is no number (%s)", path, error)
         return None
+
+
+def _uses_z_f(config: DictConfig) -> bool:
+    """Return whether the rule for λ_F has Z_F as a threshold; it is in every configuration of GAILFE."""
+    rule, reach = (OmegaConf.select(config, f"algo.failures.{key}") for key in ("rule", "reach"))
+    return rule != "fixed" and (rule != "relative" or reach is not None)
 
 
 def _stopped_early(folder: Path) -> bool:

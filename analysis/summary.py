@@ -119,7 +119,7 @@ def summary_of(
         for record in task.records:
             text.append(comparison_text(record, names[record["algo"]], names[record["baseline"]]))
         if not task.records:
-            text.append(nothing_compared(baseline))
+            text.append(nothing_compared(task, baseline))
         text.append("")
         records += task.records
     text.append(tasks_text([(task.panel, task.runs) for task in tasks]))
@@ -138,9 +138,13 @@ def default_baseline(curves: "pd.DataFrame") -> str:
     return "gail" if "gail" in names or not names else names[0]
 
 
-def nothing_compared(baseline: str) -> str:
+def nothing_compared(task: Task, baseline: str) -> str:
     """Return why a task has no comparison."""
-    return f"Nothing is compared: there is no other algorithm beside baseline={baseline} on this task."
+    from analysis.runs import parse_label
+
+    there = any(baseline in (label, parse_label(label)[0]) for label in task.panel.lines.values())
+    lacks = f"no other algorithm beside baseline={baseline}" if there else f"no run of baseline={baseline}"
+    return f"Nothing is compared: there is {lacks} on this task."
 
 
 def work(chosen: SummaryArguments) -> None:

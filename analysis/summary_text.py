@@ -62,14 +62,16 @@ def panel_tables(panel: Panel, runs: pd.DataFrame) -> tuple[list[list[str]], lis
 
 
 def steps_text(values: dict[str, Any], percent: int) -> str:
-    """`184,320`, `> 512,000`, and how many seeds never came there."""
+    """`184,320`, `> 512,000` or `never`, and how many seeds never came there."""
     key = f"steps_to_{percent}"
     never, seeds = values[f"{key}_never"], len(values["seeds"])
     if never is None:
         return "–"
-    bound = f"> {number(values[f'{key}_more_than'])}"
-    median = bound if values[key] is None else number(values[key])
-    return f"{median} ({never} of {seeds} never)" if never else median
+    median, bound = values[key], values[f"{key}_more_than"]
+    if median is None and bound is None:
+        return f"never ({never} of {seeds})"
+    told = f"> {number(bound)}" if median is None else number(median)
+    return f"{told} ({never} of {seeds} never)" if never else told
 
 
 def comparison_text(record: dict[str, Any], algo: str, baseline: str) -> str:
@@ -82,7 +84,7 @@ def comparison_text(record: dict[str, Any], algo: str, baseline: str) -> str:
     difference, interval = record["auc_difference"], record["auc_difference_ci95"]
     if difference is None:
         return f"{algo} and {baseline} cannot be compared: they have less than two iterations in common."
-    paired = "paired by seed" if record["paired"] else "unpaired: other seeds"
+    paired = "paired by seed" if record["paired"] else "unpaired: not the same seeds"
     pair = f"{algo} against {baseline} ({paired})"
     relative = 100 * difference / abs(record["auc_baseline"]) if record["auc_baseline"] else float("nan")
     percent = "" if np.isnan(relative) else f" ({relative:+.0f}%)"
@@ -96,6 +98,7 @@ def comparison_text(record: dict[str, Any], algo: str, baseline: str) -> str:
         "faster": f"{algo} is faster: the interval lies above 0.",
         "slower": f"{algo} is slower: the interval lies below 0.",
         "undecided": "Neither is called faster: the interval holds 0.",
+        "incomparable": "Neither is called faster: one of them takes no steps in the environment.",
     }
     return (
         f"{pair}: difference in area {with_interval(difference, interval)}{percent}, "

@@ -11,7 +11,7 @@ from analysis import figure1
 from analysis.aggregate import seed_lines
 from analysis.curves import COLUMNS, load_curves, measurements, save_curves
 from analysis.panels import draw_panels
-from analysis.runs import EXPERT, RunsError
+from analysis.runs import EXPERT, Z_F, RunsError
 from analysis.summary import summarise
 from analysis.sweep import announced_runs, missing_runs
 from gailfe.config.folders import job_subfolder
@@ -190,6 +190,52 @@ def test_runs_of_several_places_make_one_table_each_run_once(tmp_path):
     assert set(load_curves(tmp_path / "study", other, seeds=[1])["seed"]) == {0, 1}, "0 is the expert's"
     with pytest.raises(RunsError, match=r"study and .*hopper/gailfe/seed=0; valid: each run once"):
         load_curves(tmp_path / "study", other, tmp_path / "study" / "hopper")
+
+
+@pytest.mark.parametrize(
+    ("column", "value", "message"),
+    [
+        ("seed", "x", "a value has the wrong type"),
+        ("value", "abc", "a value has the wrong type"),
+        ("iteration", "", "a value has the wrong type"),
+        ("seed", "1.5", r"seed=1\.5 must be a whole number"),
+    ],
+)
+def test_a_results_file_with_a_wrong_value_is_refused_by_name(tmp_path, column, value, message):
+    make_run(tmp_path / "runs")
+    csv = save_curves(load_curves(tmp_path / "runs"), tmp_path)[0]
+    table = pd.read_csv(csv, dtype=str)
+    table.loc[len(table) - 1, column] = value
+    table.to_csv(csv, index=False)
+    with pytest.raises(RunsError, match=rf"curves\.csv: {message}"):
+        load_curves(csv)
+
+
+def test_a_results_file_with_two_values_of_the_same_thing_is_refused(tmp_path):
+    make_run(tmp_path / "runs")
+    csv = save_curves(load_curves(tmp_path / "runs"), tmp_path)[0]
+    table = pd.read_csv(csv)
+    again = table[(table["metric"] == "eval_return_mean") & (table["iteration"] == 4)]
+    pd.concat([table, again]).to_csv(csv, index=False)
+    assert len(load_curves(csv))
+    pd.concat([table, again.assign(value=0.5)]).to_csv(csv, index=False)
+    with pytest.raises(RunsError, match=r"two values of eval_return_mean in iteration 4 of hopper/gail/seed=0"):
+        load_curves(csv)
+
+
+@pytest.mark.parametrize(
+    ("rule", "used"),
+    [
+        ("rule: dual", True), ("rule: fixed", False),
+        ("rule: relative, reach: null", False), ("rule: relative, reach: 0.1", True),
+    ],
+)  # fmt: skip
+def test_z_f_is_a_fact_of_the_runs_whose_rule_has_it_as_a_threshold(tmp_path, rule, used):
+    path = make_run(tmp_path, algo="gailfe") / "config.yaml"
+    failures = f"name: gailfe\n  failures: {{z_f: -0.5, {rule}}}"
+    path.write_text(path.read_text().replace("name: gailfe", failures))
+    curves = load_curves(tmp_path)
+    assert curves.loc[curves["metric"] == Z_F, "value"].tolist() == [-0.5] * used
 
 
 def test_figure_of_several_places_is_told_where_to_write(tmp_path, capsys):

@@ -9,7 +9,7 @@ from run_folders import announce, make_run, write_hydras
 
 from analysis.aggregate import final_table
 from analysis.curves import load_curves
-from analysis.layout import lay_out, place
+from analysis.layout import conditions, lay_out, place
 from analysis.mechanism import draw_mechanism, main
 from analysis.panels import draw_panels
 from analysis.runs import RunsError, parse_label
@@ -140,6 +140,12 @@ def add_mechanism(folder) -> None:
     if folder.parent.name == "gailfe":
         rows = rows.assign(d_failed=0.8, log_d_failed=-0.2, lambda_f=0.5)
     rows.to_csv(folder / "metrics.csv", index=False)
+
+
+def test_keys_of_failures_alone_make_another_line_and_not_another_task():
+    own = "gailfe (demonstrations.earlier_checkpoints=3, demonstrations.earlier_episodes=20, annotator=mine)"
+    assert conditions(own) == frozenset()
+    assert conditions("gailfe (demonstrations.num_trajectories=3)") == {"demonstrations.num_trajectories=3"}
 
 
 def test_mechanism_is_a_row_a_metric_and_a_column_a_task_with_z_f_where_it_is_known(tmp_path):
