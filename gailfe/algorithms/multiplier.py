@@ -61,7 +61,7 @@ class Multiplier:
         dual        Z_F                  0            lambda_max    equation (4)
         dual_floor  Z_F                  lambda_min   lambda_max    the failures always keep some weight
         relative    E_π[log D] + margin  0            lambda_max    see below
-        fixed       Z_F                  lambda_init  lambda_init   a constant weight: Z_F has no gradient
+        fixed       Z_F                  lambda_init  lambda_init   a constant weight: Z_F has no effect
 
     With Z_F as the threshold, the constraint also holds when the agent imitates a failure: D is then high on the
     policy's pairs and so on the failed ones. With `relative` the slack is then −margin, and λ_F rises.
