@@ -64,6 +64,8 @@ def draw_panels(curves: pd.DataFrame, metric: str, title: str | None, missing: l
     legend_lines = -(-entries // columns)
     panel_height = 1.9 if layout.by_factor else 2.6 + 0.15 * legend_lines  # inches, and so are the next
     common_legend = 0.15 * (2 + len(layout.names) // 2) if layout.by_factor else 0
+    y_label = Y_LABELS.get(metric, metric)
+    one_label = layout.by_factor and layout.shape[0] > 1  # rows are too low for a label each
     around = 0.12 * (1 + note.count("\n")) + (0.25 if heading else 0)
     with matplotlib.rc_context(STYLE):
         figure, axes, below = panel_grid(layout, panel_height, common_legend, around)
@@ -74,8 +76,10 @@ def draw_panels(curves: pd.DataFrame, metric: str, title: str | None, missing: l
             else:
                 axis.set_xlabel(x_label(rows[rows["env"] == panel.env]))
                 add_legend(figure, axis, legend_entries(rows, [panel], [axis]), columns)
-            if panel.column == 0:
-                axis.set_ylabel(Y_LABELS.get(metric, metric))
+            if panel.column == 0 and not one_label:
+                axis.set_ylabel(y_label)
+        if one_label:
+            figure.supylabel(y_label.replace("\n", " "), fontsize=8, y=0.6)
         if below is not None:
             add_common_legend(below, legend_entries(rows, layout.panels, axes), one_line)
         if heading:
