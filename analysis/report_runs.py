@@ -14,6 +14,7 @@ from yaml import YAMLError
 
 from analysis.layout import conditions
 from analysis.runs import NUM_ITERATIONS, algo_label, find_run_folders, parse_label
+from gailfe.storage.files import read_object
 from gailfe.storage.names import CONFIG, RECIPE, SUMMARY
 from gailfe.storage.run_names import overrides_of
 
@@ -67,17 +68,8 @@ def read_files(folder: Path) -> RunFiles | None:
     except ValueError:
         return None
     algo = algo_label(flat["algo.name"], overrides_of(folder))
-    recorded = read_json(folder / RECIPE) | read_json(folder / SUMMARY)
+    recorded = read_object(folder / RECIPE) | read_object(folder / SUMMARY)
     return RunFiles(folder, flat["env.name"], algo, seed, flat, recorded)
-
-
-def read_json(path: Path) -> dict[str, Any]:
-    """Return the object in a file; empty where there is none that can be read."""
-    try:
-        content = json.loads(path.read_text())
-    except (OSError, ValueError):
-        return {}
-    return content if isinstance(content, dict) else {}
 
 
 def flattened(content: Any, prefix: str = "") -> dict[str, str]:

@@ -8,6 +8,9 @@ import pandas as pd
 from omegaconf import OmegaConf
 
 from analysis.panels import draw_panels
+from analysis.summary import summarise
+
+STEPS = 1024  # environment steps an iteration
 
 Values = dict[int, float]  # iteration → evaluated return
 
@@ -40,7 +43,7 @@ def make_run(
     if evaluated is None:
         evaluated = {2: 100.0, 4: 200.0}
     rows = pd.DataFrame({"iteration": range(1, iterations + 1)})
-    rows["env_steps"] = 1024 * rows["iteration"]
+    rows["env_steps"] = STEPS * rows["iteration"]
     rows["return_mean"] = rows["iteration"].map(training or {})
     rows["eval_return_mean"] = rows["iteration"].map(evaluated)
     rows["lambda_f"] = float("nan")
@@ -49,6 +52,28 @@ def make_run(
     if expert is not None:
         (folder / "expert.json").write_text(json.dumps({"eval_return_mean": expert, "eval_return_std": 5.0}))
     return folder
+
+
+def make_runs(
+    root: Path, algo: str, finals: list[float], others: str = "", first_seed: int = 0, **keys
+) -> list[Path]:
+    """Folders of runs that return `final / 2` at iteration 2 and `final` at 4, a seed for each of `finals`."""
+    return [
+        make_run(
+            root,
+            algo=algo,
+            seed=seed,
+            evaluated={2: final / 2, 4: final},
+            folder_name=f"seed={seed}{others}",
+            **keys,
+        )
+        for seed, final in enumerate(finals, first_seed)
+    ]
+
+
+def records(root: Path, baseline: str = "gail") -> dict[str, dict]:
+    """The JSON records by the label of the algorithm."""
+    return {record["algo"]: record for record in summarise([root], baseline)[1]}
 
 
 def make_sweep(root: Path) -> Path:

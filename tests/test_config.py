@@ -14,7 +14,7 @@ from omegaconf import OmegaConf
 
 from gailfe.commands import prepare
 from gailfe.config.checks import parse
-from gailfe.config.keys import ConfigError, check_keys
+from gailfe.config.keys import ConfigError
 from gailfe.config.schema import Config
 from gailfe.pipeline import run
 from gailfe.sweep import SweepReport
@@ -32,14 +32,6 @@ def refusal(*overrides: str) -> str:
     with pytest.raises((ConfigError, HydraException)) as caught:
         compose(*overrides)
     return f"{caught.value}\n{caught.value.__cause__}"
-
-
-def objection(config: Config) -> str:
-    try:
-        check_keys(config)
-    except ConfigError as error:
-        return str(error)
-    return ""
 
 
 @pytest.mark.parametrize(

@@ -142,6 +142,18 @@ def add_mechanism(folder) -> None:
     rows.to_csv(folder / "metrics.csv", index=False)
 
 
+def test_rows_of_panels_have_one_label_and_a_single_row_its_own(tmp_path):
+    for share in ("0", "0.5"):
+        make_run(tmp_path, "hopper", folder_name=f"seed=0,demonstrations.contamination={share}")
+    single = draw_panels(load_curves(tmp_path), "eval_return_mean", None, [])
+    assert (single.get_supylabel(), bool(single.axes[0].get_ylabel())) == ("", True)
+    for share in ("0", "0.5"):
+        make_run(tmp_path, "ant", folder_name=f"seed=0,demonstrations.contamination={share}")
+    several = draw_panels(load_curves(tmp_path), "eval_return_mean", None, [])
+    assert several.get_supylabel().startswith("Return of the mean action")
+    assert {axis.get_ylabel() for axis in several.axes} == {""}
+
+
 def test_keys_of_failures_alone_make_another_line_and_not_another_task():
     own = "gailfe (demonstrations.earlier_checkpoints=3, demonstrations.earlier_episodes=20, annotator=mine)"
     assert conditions(own) == frozenset()

@@ -1,4 +1,7 @@
-"""Writes files atomically: a file is complete or not there, even if the process that writes it is killed."""
+"""Writes files atomically: a file is complete or not there, even if the process that writes it is killed.
+
+Beside that, it reads JSON that may be damaged.
+"""
 
 from __future__ import annotations
 
@@ -81,6 +84,15 @@ def write_text(path: Path, text: str) -> None:
 def write_json(path: Path, content: Any) -> None:
     """Write plain values to `path` as indented JSON, atomically."""
     write_text(path, json.dumps(content, indent=2) + "\n")
+
+
+def read_object(path: Path) -> dict[str, Any]:
+    """Return the JSON object in a file; empty if there is none that can be read."""
+    try:
+        content = json.loads(path.read_text(encoding="utf-8"))
+    except (OSError, ValueError):
+        return {}
+    return content if isinstance(content, dict) else {}
 
 
 def remove_partials(folder: Path) -> None:

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import json
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 from gailfe.config.arguments import CommandError
+from gailfe.storage.files import read_object
 from gailfe.storage.locks import artifact_lock, is_held
 from gailfe.storage.names import CONFIG, JOBS, MANIFEST, RECIPE
 from gailfe.storage.run_names import HYDRAS
@@ -83,7 +83,7 @@ def load_artifacts(store: Path, runs: Path) -> list[Artifact]:
     ]
     whole = {a.manifest["key"]: a for a in found if a.manifest and not a.partial and not a.set_aside}
     for run in _runs(runs):
-        known = _json(run / RECIPE).get("demonstrations_key")
+        known = read_object(run / RECIPE).get("demonstrations_key")
         needed = _chain(whole, known)
         configuration = "".join(path.read_text(errors="replace") for path in _configurations(run))
         for artifact in found:
@@ -106,7 +106,7 @@ def _chain(whole: dict[str, Artifact], key: Any) -> list[Artifact]:
 def _runs(runs: Path) -> list[Path]:
     """Return the folders of runs that were begun or announced."""
     begun = {path.parent for name in (RECIPE, HYDRAS.name) for path in runs.rglob(name)}
-    announced = {path.parent / subfolder for path in runs.rglob(JOBS) for subfolder in _json(path)}
+    announced = {path.parent / subfolder for path in runs.rglob(JOBS) for subfolder in read_object(path)}
     return sorted(begun | announced)
 
 
@@ -116,7 +116,7 @@ def _configurations(run: Path) -> list[Path]:
 
 
 def _manifest(folder: Path) -> dict[str, Any] | None:
-    manifest = _json(folder / MANIFEST)
+    manifest = read_object(folder / MANIFEST)
     return manifest if isinstance(manifest.get("key"), str) and _part(manifest, "recipe") else None
 
 
@@ -124,12 +124,3 @@ def _part(content: dict[str, Any], key: str) -> dict[str, Any]:
     """Return the object at a key; empty if there is none."""
     found = content.get(key)
     return found if isinstance(found, dict) else {}
-
-
-def _json(path: Path) -> dict[str, Any]:
-    """Return the object in a file; empty if there is none that can be read."""
-    try:
-        content = json.loads(path.read_text())
-    except (OSError, ValueError):
-        return {}
-    return content if isinstance(content, dict) else {}
